@@ -1,0 +1,92 @@
+"""Settings from one typed place: environment variables, `.env`, defaults that work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from warehouse.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Every name is also an environment variable with the prefix `SLUICE_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True
+    )
+
+    target: Literal["duckdb"] = "duckdb"
+    environment: Literal["dev", "ci", "prod"] = "dev"
+    data_dir: Path = PROJECT_ROOT / "data"
+    landing: str = ""
+    dagster_home: Path = PROJECT_ROOT / ".dagster"
+    as_of: datetime | None = None
+    keep_snapshots: int = 5
+    dbt_threads: int = 1
+    duckdb_memory_limit: str = ""
+    lock_wait_seconds: float = 3600.0
+
+    @field_validator("data_dir", "dagster_home", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value if value.is_absolute() else (PROJECT_ROOT / value).resolve()
+
+    @property
+    def landing_url(self) -> str:
+        """Any fsspec location; a folder beside the warehouse unless told otherwise."""
+        return self.landing or str(self.data_dir / "landing")
+
+    @property
+    def books_dir(self) -> Path:
+        """The simulator's own books: no model may read them."""
+        return self.data_dir / "books"
+
+    @property
+    def workshop_path(self) -> Path:
+        return self.data_dir / "warehouse" / "workshop.duckdb"
+
+    @property
+    def writer_lock_path(self) -> Path:
+        return self.data_dir / "warehouse" / "writer.lock"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.data_dir / "published"
+
+    @property
+    def published_path(self) -> Path:
+        """The pointer that consumers open: always one whole snapshot."""
+        return self.published_dir / "current.duckdb"
+
+    @property
+    def dbt_project_dir(self) -> Path:
+        return PROJECT_ROOT / "dbt_project"
+
+    @property
+    def dbt_target_path(self) -> Path:
+        return self.data_dir / "dbt"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.dbt_target_path / "manifest.json"
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings (tests clear this cache after changing the environment)."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SLUICE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(
+            f"{name} cannot be used: {first['msg']} (it is {first['input']!r}).",
+            remedy="Correct it in the environment or in .env; `sluice doctor` lists every setting.",
+        ) from error

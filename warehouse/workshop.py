@@ -1,0 +1,113 @@
+"""The workshop: the DuckDB file that only the platform opens, one writer at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from warehouse.clock import wall_clock
+from warehouse.errors import LockedError, SluiceError
+from warehouse.settings import Settings
+
+POLL_SECONDS = 0.2
+
+
+def connect(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open the workshop in UTC, or say in plain words why that is not possible.
+
+    DuckDB shares one instance per file and process, and refuses a second configuration:
+    dbt's profile opens it the same way (no `config`), settings are given by SET.
+    """
+    path = settings.workshop_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as error:
+        raise _explained(path, error) from error
+    connection.execute("set TimeZone = 'UTC'")
+    if settings.duckdb_memory_limit:
+        connection.execute(f"set memory_limit = '{settings.duckdb_memory_limit}'")
+    return connection
+
+
+def _explained(path: Path, error: duckdb.Error) -> SluiceError:
+    text = str(error)
+    if "lock" in text.lower():
+        return LockedError(
+            f"The workshop {path} is open in another process.",
+            remedy="Let that process finish, or end it; `sluice status` names the writer. "
+            "Readers use the published snapshot, never the workshop.",
+        )
+    if "No space left" in text:
+        return SluiceError(
+            f"The disk that holds {path} is full.",
+            remedy="Free space or set SLUICE_DATA_DIR to a larger disk, then run again: "
+            "nothing half-written stays.",
+        )
+    return SluiceError(
+        f"The workshop {path} cannot be opened: {text.splitlines()[0]}",
+        remedy="It can be rebuilt from landing: move the file away and run `sluice run`.",
+    )
+
+
+def holder(settings: Settings) -> dict[str, str]:
+    """Who holds (or last held) the writer's lock."""
+    try:
+        content = settings.writer_lock_path.read_text()
+    except FileNotFoundError:
+        return {}
+    try:
+        return dict(json.loads(content)) if content else {}
+    except json.JSONDecodeError:
+        return {}
+
+
+@contextmanager
+def writing(
+    settings: Settings, purpose: str, *, waiting: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold the writer's lock; a second writer queues. A killed writer leaves no lock behind."""
+    path = settings.writer_lock_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(settings, descriptor, waiting)
+        note = {"pid": os.getpid(), "purpose": purpose, "since": wall_clock().isoformat()}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(
+    settings: Settings, descriptor: int, waiting: Callable[[str], None] | None
+) -> None:
+    deadline = time.monotonic() + settings.lock_wait_seconds
+    told = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            who = holder(settings)
+            text = f"{who.get('purpose', 'another run')} (pid {who.get('pid', '?')})"
+            if waiting is not None and not told:
+                waiting(f"Waiting for {text}, which writes since {who.get('since', '?')}.")
+                told = True
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"The warehouse is still being written by {text}.",
+                    remedy="Wait for it, end it, or raise SLUICE_LOCK_WAIT_SECONDS.",
+                ) from None
+            time.sleep(POLL_SECONDS)
