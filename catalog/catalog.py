@@ -1,0 +1,217 @@
+"""What is known about every dataset: dbt's manifest as one small typed model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from warehouse.dbt import ensure_manifest
+from warehouse.settings import Settings
+
+LAYERS = ("seeds", "raw", "staging", "curated", "marts", "metrics")
+BUILT_LAYERS = ("staging", "curated", "marts")
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    data_type: str
+    description: str
+    classification: str
+    required: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A source's entity, a seed or a model; `key` names it everywhere (raw.billing.invoices)."""
+
+    key: str
+    unique_id: str
+    layer: str
+    schema: str
+    name: str
+    description: str
+    owner: str
+    tier: int
+    classification: str
+    columns: tuple[Column, ...]
+    meta: Mapping[str, Any]
+    tags: tuple[str, ...]
+    is_public: bool
+    materialized: str
+    path: str
+    parents: tuple[str, ...]
+    sources: frozenset[str]
+
+    @property
+    def relation(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def source(self) -> str:
+        """The source of a raw entity."""
+        return self.key.split(".")[1] if self.layer == "raw" else ""
+
+    @property
+    def subject(self) -> str:
+        """The folder below the layer: what the dataset is about."""
+        parts = Path(self.path).parts
+        return parts[2] if len(parts) > 3 else self.layer
+
+
+@dataclass(frozen=True)
+class Catalog:
+    datasets: Mapping[str, Dataset]
+    keys_by_unique_id: Mapping[str, str]
+    manifest: Mapping[str, Any]
+
+    def __getitem__(self, key: str) -> Dataset:
+        return self.datasets[key]
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {key: [] for key in self.datasets}
+        for dataset in self.datasets.values():
+            for parent in dataset.parents:
+                found[parent].append(dataset.key)
+        return {key: tuple(children) for key, children in found.items()}
+
+    def ancestors(self, key: str) -> frozenset[str]:
+        return _reach([key], lambda each: self.datasets[each].parents)
+
+    def descendants(self, key: str) -> frozenset[str]:
+        return _reach([key], lambda each: self.children[each])
+
+    def layer(self, layer: str) -> tuple[Dataset, ...]:
+        return tuple(each for each in self.datasets.values() if each.layer == layer)
+
+    def public(self) -> tuple[Dataset, ...]:
+        return tuple(each for each in self.datasets.values() if each.is_public)
+
+    def named(self, name: str) -> Dataset | None:
+        """By key, or by the bare name where only one dataset carries it."""
+        if name in self.datasets:
+            return self.datasets[name]
+        found = [each for each in self.datasets.values() if each.name == name]
+        return found[0] if len(found) == 1 else None
+
+
+def load_catalog(settings: Settings) -> Catalog:
+    path = ensure_manifest(settings)
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _modified: int) -> Catalog:
+    return from_manifest(json.loads(path.read_text()))
+
+
+def from_manifest(manifest: Mapping[str, Any]) -> Catalog:
+    nodes = {
+        unique_id: node
+        for unique_id, node in {**manifest["sources"], **manifest["nodes"]}.items()
+        if node["resource_type"] in ("source", "model", "seed")
+        and node["package_name"] == manifest["metadata"]["project_name"]
+    }
+    keys = {unique_id: _key(node) for unique_id, node in nodes.items()}
+    sources: dict[str, frozenset[str]] = {}
+    for unique_id in nodes:
+        _sources(unique_id, nodes, sources)
+    datasets = {
+        keys[unique_id]: _dataset(node, keys, sources[unique_id])
+        for unique_id, node in sorted(nodes.items(), key=lambda item: keys[item[0]])
+    }
+    return Catalog(datasets, keys, manifest)
+
+
+def _reach(start: Iterable[str], step: Any) -> frozenset[str]:
+    seen: set[str] = set()
+    queue = [each for key in start for each in step(key)]
+    while queue:
+        key = queue.pop()
+        if key not in seen:
+            seen.add(key)
+            queue.extend(step(key))
+    return frozenset(seen)
+
+
+def _layer(node: Mapping[str, Any]) -> str:
+    if node["resource_type"] == "source":
+        return "raw"
+    if node["resource_type"] == "seed":
+        return "seeds"
+    return str(node["fqn"][1])
+
+
+def _key(node: Mapping[str, Any]) -> str:
+    if node["resource_type"] == "source":
+        return f"raw.{node['source_name']}.{node['name']}"
+    return f"{_layer(node)}.{node['name']}"
+
+
+def _sources(
+    unique_id: str,
+    nodes: Mapping[str, Mapping[str, Any]],
+    found: dict[str, frozenset[str]],
+) -> frozenset[str]:
+    if unique_id not in found:
+        node = nodes[unique_id]
+        if node["resource_type"] == "source":
+            found[unique_id] = frozenset([str(node["source_name"])])
+        else:
+            found[unique_id] = frozenset(
+                source
+                for parent in _parents(node)
+                if parent in nodes
+                for source in _sources(parent, nodes, found)
+            )
+    return found[unique_id]
+
+
+def _parents(node: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(node.get("depends_on", {}).get("nodes", ()))
+
+
+def _dataset(
+    node: Mapping[str, Any], keys: Mapping[str, str], sources: frozenset[str]
+) -> Dataset:
+    meta = dict(node["config"].get("meta") or node.get("meta") or {})
+    if node["resource_type"] == "source":
+        meta = {**dict(node.get("source_meta") or {}), **meta}
+    classification = str(meta.get("classification", "internal"))
+    return Dataset(
+        key=keys[node["unique_id"]],
+        unique_id=node["unique_id"],
+        layer=_layer(node),
+        schema=node["schema"],
+        name=node.get("identifier") or node.get("alias") or node["name"],
+        description=(node.get("description") or "").strip(),
+        owner=str(meta.get("owner", "")),
+        tier=int(meta.get("tier", 3)),
+        classification=classification,
+        columns=tuple(_column(each, classification) for each in node["columns"].values()),
+        meta=meta,
+        tags=tuple(node.get("tags") or ()),
+        is_public=node["config"].get("access", node.get("access")) == "public",
+        materialized=str(node["config"].get("materialized") or node["resource_type"]),
+        path=node["original_file_path"],
+        parents=tuple(sorted(keys[each] for each in _parents(node) if each in keys)),
+        sources=sources,
+    )
+
+
+def _column(column: Mapping[str, Any], default: str) -> Column:
+    meta = {**dict(column.get("meta") or {}), **dict((column.get("config") or {}).get("meta") or {})}
+    return Column(
+        name=column["name"],
+        data_type=column.get("data_type") or "",
+        description=(column.get("description") or "").strip(),
+        classification=str(meta.get("classification", default)),
+        required=bool(meta.get("required", False)),
+        aliases=tuple(meta.get("aliases", ())),
+    )

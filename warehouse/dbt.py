@@ -1,0 +1,169 @@
+"""dbt in this process, kept warm: one parse, then commands that reuse its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warehouse.clock import as_of
+from warehouse.errors import SluiceError
+from warehouse.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
+
+PROJECT_ROOMS = ("dbt_project", "macros_lib", "seeds")
+PROJECT_FILES = (".sql", ".yml", ".yaml", ".csv", ".md", ".py")
+FINGERPRINT = "manifest.fingerprint"
+
+_warm: dict[str, Manifest] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What dbt says of one model, seed or test."""
+
+    unique_id: str
+    status: str
+    message: str
+    failures: int
+    seconds: float
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One dbt command: what each node did, and dbt's own word when it stopped early."""
+
+    success: bool
+    nodes: tuple[NodeResult, ...] = ()
+    error: str = ""
+    command: tuple[str, ...] = field(default_factory=tuple)
+
+
+def fingerprint() -> str:
+    """Changes with any file of the project that dbt reads."""
+    digest = hashlib.sha256()
+    for room in PROJECT_ROOMS:
+        for path in sorted((PROJECT_ROOT / room).rglob("*")):
+            if path.suffix in PROJECT_FILES and "target" not in path.parts:
+                digest.update(str(path.relative_to(PROJECT_ROOT)).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def ensure_manifest(settings: Settings) -> Path:
+    """The manifest of the project as it stands: parsed only when a file has changed."""
+    mark = settings.dbt_target_path / FINGERPRINT
+    now = fingerprint()
+    if settings.manifest_path.exists() and mark.exists() and mark.read_text() == now:
+        return settings.manifest_path
+    outcome = _invoke(settings, ["parse"], manifest=None, on_event=None)
+    if not outcome.success:
+        raise SluiceError(
+            f"The dbt project cannot be parsed: {outcome.error}",
+            remedy="Correct the file that dbt names, then run again.",
+        )
+    aside = mark.with_suffix(".tmp")
+    aside.write_text(now)
+    aside.replace(mark)
+    return settings.manifest_path
+
+
+def run(
+    settings: Settings,
+    command: Sequence[str],
+    *,
+    on_event: Callable[[Any], None] | None = None,
+) -> Outcome:
+    """Run a dbt command on the manifest that `ensure_manifest` keeps."""
+    return _invoke(settings, command, manifest=_manifest(settings), on_event=on_event)
+
+
+def _manifest(settings: Settings) -> Manifest:
+    from dbt.contracts.graph.manifest import Manifest, WritableManifest
+
+    path = ensure_manifest(settings)
+    key = f"{path}:{path.stat().st_mtime_ns}"
+    with _lock:
+        if key not in _warm:
+            _warm.clear()
+            _warm[key] = Manifest.from_writable_manifest(
+                WritableManifest.from_dict(json.loads(path.read_text()))
+            )
+        return _warm[key]
+
+
+def _invoke(
+    settings: Settings,
+    command: Sequence[str],
+    *,
+    manifest: Manifest | None,
+    on_event: Callable[[Any], None] | None,
+) -> Outcome:
+    _prepare_environment(settings)
+    from dbt.cli.main import dbtRunner
+
+    callbacks = [on_event] if on_event is not None else []
+    arguments = [
+        "--quiet",
+        "--no-use-colors",
+        "--no-send-anonymous-usage-stats",
+        "--no-version-check",
+        "--log-path",
+        str(settings.data_dir / "logs"),
+        *command,
+        "--project-dir",
+        str(settings.dbt_project_dir),
+        "--profiles-dir",
+        str(settings.dbt_project_dir),
+        "--target-path",
+        str(settings.dbt_target_path),
+        "--target",
+        settings.target,
+    ]
+    folder = Path.cwd()
+    try:
+        # dbt resolves ../macros_lib and ../seeds from the project's folder.
+        os.chdir(settings.dbt_project_dir)
+        result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+    finally:
+        os.chdir(folder)
+    return _outcome(result, tuple(command))
+
+
+def _prepare_environment(settings: Settings) -> None:
+    settings.workshop_path.parent.mkdir(parents=True, exist_ok=True)
+    settings.dbt_target_path.mkdir(parents=True, exist_ok=True)
+    os.environ["DO_NOT_TRACK"] = "1"
+    os.environ["SLUICE_WORKSHOP"] = str(settings.workshop_path)
+    os.environ["SLUICE_DBT_THREADS"] = str(settings.dbt_threads)
+    os.environ["DBT_TARGET_PATH"] = str(settings.dbt_target_path)
+    os.environ["SLUICE_AS_OF"] = as_of(settings).isoformat()
+
+
+def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:
+    error = str(result.exception) if result.exception is not None else ""
+    nodes: list[NodeResult] = []
+    for item in getattr(result.result, "results", None) or ():
+        response = item.adapter_response or {}
+        rows = response.get("rows_affected")
+        nodes.append(
+            NodeResult(
+                unique_id=item.node.unique_id,
+                status=str(item.status),
+                message=item.message or "",
+                failures=int(item.failures or 0),
+                seconds=float(item.execution_time or 0.0),
+                rows=int(rows) if isinstance(rows, int) and rows >= 0 else None,
+            )
+        )
+    return Outcome(bool(result.success), tuple(nodes), error, command)
