@@ -194,7 +194,7 @@ def _dataset(
         owner=str(meta.get("owner", "")),
         tier=int(meta.get("tier", 3)),
         classification=classification,
-        columns=tuple(_column(each, classification) for each in node["columns"].values()),
+        columns=tuple(_column(each) for each in node["columns"].values()),
         meta=meta,
         tags=tuple(node.get("tags") or ()),
         is_public=node["config"].get("access", node.get("access")) == "public",
@@ -205,13 +205,14 @@ def _dataset(
     )
 
 
-def _column(column: Mapping[str, Any], default: str) -> Column:
-    meta = {**dict(column.get("meta") or {}), **dict((column.get("config") or {}).get("meta") or {})}
+def _column(column: Mapping[str, Any]) -> Column:
+    config = column.get("config") or {}
+    meta = {**dict(column.get("meta") or {}), **dict(config.get("meta") or {})}
     return Column(
         name=column["name"],
         data_type=column.get("data_type") or "",
         description=(column.get("description") or "").strip(),
-        classification=str(meta.get("classification", default)),
+        classification=str(meta.get("classification", "internal")),
         required=bool(meta.get("required", False)),
         aliases=tuple(meta.get("aliases", ())),
     )
