@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +61,7 @@ def write_books(ledger: Ledger, day: int, folder: Path) -> None:
     for name, table in books.items():
         aside = folder / f".{name}.parquet"
         pq.write_table(table, aside)
-        os.replace(aside, folder / f"{name}.parquet")
+        aside.replace(folder / f"{name}.parquet")
 
 
 def _texts(block: Block) -> pa.Array:

@@ -14,7 +14,7 @@ from ingestion.simulator.company import (
     PAST_DUE,
     Company,
 )
-from ingestion.simulator.records import NONE, UPDATE, Outbox, records
+from ingestion.simulator.records import NONE, UPDATE, Outbox, records, stacked
 from ingestion.simulator.scale import MINUTE_MS, Array, half_away
 from ingestion.simulator.subscriptions import (
     cancel,
@@ -68,7 +68,7 @@ def issue(
     opened["document"] = rows
     opened["attempt_day"] = np.where(voided, NONE, first_attempt)
     opened["void_day"] = np.where(voided, day + 1, NONE)
-    company.open["invoices"] = np.concatenate([company.open["invoices"], opened])
+    company.open["invoices"] = stacked(company.open["invoices"], opened)
 
 
 def collect(company: Company, day: int, rng: np.random.Generator, outbox: Outbox) -> None:
@@ -129,7 +129,7 @@ def charge(company: Company, day: int, rng: np.random.Generator, outbox: Outbox)
         usd_rate=company.usd_rate(day, document["currency"]),
     )  # fmt: skip
     payments["status"] = np.where(pending, PENDING, np.where(succeeds, SUCCEEDED, FAILED))
-    outbox.add("billing.payments", payments)
+    outbox.add("billing.payments", payments.copy())
     company.open["invoices"]["attempt_day"][which] = NONE
 
     transfers = method == TRANSFER
@@ -137,7 +137,7 @@ def charge(company: Company, day: int, rng: np.random.Generator, outbox: Outbox)
     waiting["document"] = payments[transfers]
     waiting["settle_day"] = day + rng.integers(1, 4, len(waiting))
     waiting["succeeds"] = succeeds[transfers]
-    company.open["payments"] = np.concatenate([company.open["payments"], waiting])
+    company.open["payments"] = stacked(company.open["payments"], waiting)
 
     later = payments[slow_card].copy()
     later["version"] += 1
@@ -225,7 +225,7 @@ def _plan_refunds(company: Company, day: int, rng: np.random.Generator, payments
     document["payment"], document["currency"] = chosen["payment"], chosen["currency"]
     document["amount"] = np.where(whole, chosen["amount"], half_away(chosen["amount"], 3))
     document["reason"] = rng.integers(0, len(ref.REFUND_REASONS), n)
-    company.open["refunds"] = np.concatenate([company.open["refunds"], refunds])
+    company.open["refunds"] = stacked(company.open["refunds"], refunds)
 
 
 def _refund(company: Company, day: int, rng: np.random.Generator, outbox: Outbox) -> None:

@@ -177,12 +177,13 @@ class Ledger:
         bits = _NAME_BITS[name]
         active = ref.IS_ACTIVITY[name]
         who, when, age = user[active], at[active], (day - on[active]).astype(np.uint64)
-        # An event of a minute after midnight can be delivered a moment early: never here, since
-        # a day's files hold only what was received on it.
         np.bitwise_or.at(users["days"], who, np.left_shift(np.uint64(1), age))
         self._mark_weeks(who, week_of(on[active]))
-        months = month_of(on)
-        for month in np.unique(months).tolist():
+        # Few days, so months and weeks are looked up by day instead of by event.
+        first = int(on.min())
+        calendar = np.arange(first, int(on.max()) + 1)
+        months = month_of(calendar)[on - first]
+        for month in range(int(months.min()), int(months.max()) + 1):
             mine = months == month
             column = f"month_{month % _OPEN_MONTHS}"
             np.bitwise_or.at(users[column], user[mine], bits[mine])
@@ -200,7 +201,9 @@ class Ledger:
         accounts["activated"][account[activating]] = True
 
     def _mark_weeks(self, who: Array, weeks: Ints) -> None:
-        for week in np.unique(weeks).tolist():
+        if not len(weeks):
+            return
+        for week in range(int(weeks.min()), int(weeks.max()) + 1):
             column = self["users"][f"weeks_{week // 64}"]
             column[who[weeks == week]] |= np.uint64(1 << (week % 64))
 

@@ -33,9 +33,10 @@ def words(values: Sequence[str]) -> Block:
 _FOUR = words([f"{n:04d}" for n in range(10_000)])
 _THREE = words([f"{n:03d}" for n in range(1000)])
 _TWO = words([f"{n:02d}" for n in range(100)])
-_HEX = words([f"{n:04x}" for n in range(65_536)])
+_HEX = words([f"{n:02x}" for n in range(256)])
 _SMALL = words([str(n) for n in range(65_536)])
-_TRUTH = words(["false", "true"])
+# A table of its own for numbers below 1000, which stays in the CPU's nearest cache.
+_TINY = words([str(n) for n in range(1000)])
 
 
 @cache
@@ -53,14 +54,24 @@ def _date_table() -> Block:
 
 def digits(numbers: Array) -> Block:
     """Eight digits with leading zeros."""
-    high, low = np.divmod(numbers.astype(np.int64), 10_000)
-    return np.concatenate([_FOUR[high], _FOUR[low]], axis=1)
+    # Divisions by a constant are fast in numpy; divmod is not.
+    high = numbers // 10_000
+    block = np.empty((len(numbers), 8), np.uint8)
+    block[:, :4] = _FOUR[high]
+    block[:, 4:] = _FOUR[numbers - high * 10_000]
+    return block
 
 
 def hexadecimal(numbers: NDArray[np.uint64]) -> Block:
     """Sixteen hexadecimal digits."""
-    quarters = numbers.astype(">u8").view(">u2").reshape(-1, 4)
-    block: Block = _HEX[quarters].reshape(len(numbers), 16)
+    octets = numbers.astype(">u8").view(np.uint8).reshape(-1, 8)
+    block: Block = _HEX[octets].reshape(len(numbers), 16)
+    return block
+
+
+def tiny(numbers: Array) -> Block:
+    """Whole numbers from 0 to 999, without leading zeros."""
+    block: Block = _TINY[numbers]
     return block
 
 
@@ -107,8 +118,11 @@ def date_text(days: Array) -> Block:
 
 def instant(milliseconds: Array) -> Block:
     """ISO 8601 in UTC with milliseconds, such as 2025-01-01T09:30:00.000Z."""
-    days, rest = np.divmod(milliseconds - FIRST_MS, DAY_MS)
-    seconds, thousandths = np.divmod(rest, 1000)
+    since = milliseconds - FIRST_MS
+    days = since // DAY_MS
+    rest = since - days * DAY_MS
+    seconds = rest // 1000
+    thousandths = rest - seconds * 1000
     block = np.empty((len(milliseconds), 24), np.uint8)
     block[:, :10] = date_text(days)
     block[:, 10] = ord("T")
@@ -117,6 +131,14 @@ def instant(milliseconds: Array) -> Block:
     block[:, 20:23] = _THREE[thousandths]
     block[:, 23] = ord("Z")
     return block
+
+
+def instant_like(milliseconds: Array, other: Array, block: Block) -> Block:
+    """As instant(), where most equal another column whose block is there already."""
+    differs = np.flatnonzero(milliseconds != other)
+    result = block.copy()
+    result[differs] = instant(milliseconds[differs])
+    return result
 
 
 def joined(*parts: Part) -> Block:
@@ -152,14 +174,38 @@ def text(block: Block) -> bytes:
     return block.tobytes().translate(None, b"\0")
 
 
-def with_lines(block: Block, replaced: dict[int, bytes]) -> Block:
-    """The block with some rows replaced by other text."""
-    if not replaced:
+class Template:
+    """Lines of one layout, many times: what is constant is written once and stays.
+
+    The block that fill() returns is overwritten by the next call.
+    """
+
+    def __init__(self, *parts: bytes | int) -> None:
+        """Constants, and the widths of what comes between them."""
+        self._parts = parts
+        self._width = sum(part if isinstance(part, int) else len(part) for part in parts)
+        self._block = np.empty((0, self._width), np.uint8)
+
+    def fill(self, *blocks: Block) -> Block:
+        n = len(blocks[0])
+        if n > len(self._block):
+            self._block = self._with_constants(n)
+        result = self._block[:n]
+        at, following = 0, iter(blocks)
+        for part in self._parts:
+            if isinstance(part, int):
+                result[:, at : at + part] = next(following)
+                at += part
+            else:
+                at += len(part)
+        return result
+
+    def _with_constants(self, n: int) -> Block:
+        block = np.empty((n, self._width), np.uint8)
+        at = 0
+        for part in self._parts:
+            width = part if isinstance(part, int) else len(part)
+            if isinstance(part, bytes):
+                block[:, at : at + width] = np.frombuffer(part, np.uint8)
+            at += width
         return block
-    width = max(block.shape[1], max(map(len, replaced.values())))
-    result = np.zeros((len(block), width), np.uint8)
-    result[:, : block.shape[1]] = block
-    for row, line in replaced.items():
-        result[row] = 0
-        result[row, : len(line)] = np.frombuffer(line, np.uint8)
-    return result

@@ -13,15 +13,18 @@ from ingestion.simulator import reference as ref
 from ingestion.simulator.lines import (
     Block,
     Part,
+    Template,
     date_text,
     digits,
     hexadecimal,
     instant,
+    instant_like,
     joined,
     money,
     optional,
     rate,
     small,
+    tiny,
     whole,
     words,
 )
@@ -271,26 +274,29 @@ def event_key(numbers: Array) -> np.ndarray:
     return key ^ (key >> np.uint64(31))
 
 
+_EVENT_LINE = Template(
+    b'{"event_id":"', 16, b'","event_name":"', _EVENT_NAMES.shape[1], b'","account_id":"acc_', 8,
+    b'","user_id":"usr_', 8, b'","occurred_at":"', 24, b'","sent_at":"', 24,
+    b'","received_at":"', 24, b'","context":{"platform":"', _PLATFORMS.shape[1],
+    b'","app_version":"', _VERSIONS.shape[1], b'","locale":"', _LOCALES.shape[1],
+    b'","ip":"10.', 3, b".", 3, b".", 3, b'"},"properties":{"feature":', _NAME_FEATURES.shape[1],
+    b',"duration_ms":', 5, b',"items":', 3, b"}", _EXPERIMENTS.shape[1], b"}\n",
+)  # fmt: skip
+
+
 def _events(rows: Array) -> Block:
-    user = rows["user"].astype(np.int64)
-    address = [small(octet) for octet in (user // 62_500 % 250, user // 250 % 250, user % 250)]
-    return joined(
-        b'{"event_id":"', hexadecimal(event_key(rows["version"])), b'","event_name":"',
-        _EVENT_NAMES[rows["name"]], b'","account_id":"acc_', digits(rows["account"]),
-        b'","user_id":"usr_', digits(user), b'","occurred_at":"', instant(rows["occurred"]),
-        b'","sent_at":"', instant(rows["sent"]), b'","received_at":"',
-        instant(rows["received"]), b'","context":{"platform":"', _PLATFORMS[rows["platform"]],
-        b'","app_version":"', _VERSIONS[rows["app_version"]], b'","locale":"',
-        _LOCALES[rows["locale"]], b'","ip":"10.', _short(address[0]), b".", _short(address[1]),
-        b".", _short(address[2]), b'"},"properties":{"feature":', _NAME_FEATURES[rows["name"]],
-        b',"duration_ms":', small(rows["duration"]), b',"items":',
-        _short(small(rows["items"])), b"}", _EXPERIMENTS[rows["experiment"]], b"}\n",
+    user, received = rows["user"].astype(np.int64), rows["received"]
+    received_text = instant(received)
+    network = user // 250
+    return _EVENT_LINE.fill(
+        hexadecimal(event_key(rows["version"])), _EVENT_NAMES[rows["name"]],
+        digits(rows["account"]), digits(user), instant(rows["occurred"]),
+        instant_like(rows["sent"], received, received_text), received_text,
+        _PLATFORMS[rows["platform"]], _VERSIONS[rows["app_version"]], _LOCALES[rows["locale"]],
+        tiny(network // 250 % 250), tiny(network % 250), tiny(user % 250),
+        _NAME_FEATURES[rows["name"]], small(rows["duration"]), tiny(rows["items"]),
+        _EXPERIMENTS[rows["experiment"]],
     )  # fmt: skip
-
-
-def _short(numbers: Block) -> Block:
-    """Numbers below 1000 need no more than three cells."""
-    return numbers[:, :3]
 
 
 def _leads(rows: Array) -> Block:

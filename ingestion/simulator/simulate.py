@@ -10,6 +10,7 @@ from datetime import date
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
+from ingestion.simulator.accidents import ACCIDENTS, Broken, land_broken, land_mended
 from ingestion.simulator.billing import billing_day
 from ingestion.simulator.books import write_books
 from ingestion.simulator.company import account_changes_day, people_day
@@ -81,6 +82,42 @@ def next_day(settings: Settings, progress: Progress | None = None) -> Summary:
         return _play(settings, state, Landing(settings.landing_url), 1, progress)
 
 
+def inject(settings: Settings, kind: str) -> Broken:
+    """Let one delivery go wrong on purpose: one more file on the last day, or one day more."""
+    if kind not in ACCIDENTS:
+        raise SluiceError(
+            f"There is no accident {kind!r}.", remedy=f"Choose one of {', '.join(ACCIDENTS)}."
+        )
+    with only_player(settings):
+        state, landing = present_state(settings), Landing(settings.landing_url)
+        if kind != "stale-source":
+            broken = land_broken(state, landing, kind)
+            finish(settings, state, landing)
+            return broken
+        if any(i["kind"] == kind and not i["is_mended"] for i in state.injections):
+            raise SluiceError(
+                "The events of a day are held back already.", remedy="Mend that first."
+            )
+        accident = ACCIDENTS[kind]
+        state.injections.append({"kind": kind, "files": [], "is_mended": False})
+        _play(settings, state, landing, 1, None, frozenset({accident.entity}))
+        return Broken(kind, accident.entity, accident.what, (), 0)
+
+
+def mend(settings: Settings) -> list[Broken]:
+    """Let the sources send right what was injected wrong, accident by accident."""
+    with only_player(settings):
+        state, landing = present_state(settings), Landing(settings.landing_url)
+        open_ones = [i for i in state.injections if not i["is_mended"]]
+        if not open_ones:
+            raise SluiceError(
+                "No injected accident is open.", remedy="Nothing is to be mended: go on."
+            )
+        mended = [land_mended(state, landing, injection) for injection in open_ones]
+        finish(settings, state, landing)
+        return mended
+
+
 def _begun(settings: Settings, landing: Landing, size: str, seed: int, days: int | None) -> State:
     path = state_path(settings)
     if not path.exists():
@@ -130,7 +167,7 @@ def _play(
         finish(settings, state, landing)
     return Summary(
         days=days, first_day=calendar_day(first) if days else None,
-        last_day=calendar_day(state.last_day), files=delivered.files, rows=delivered.rows,
+        last_day=calendar_day(state.last_day), files=len(delivered.paths), rows=delivered.rows,
         seconds=time.monotonic() - begin, size=state.size, seed=state.seed,
     )  # fmt: skip
 

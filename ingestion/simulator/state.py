@@ -75,7 +75,7 @@ class State:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        aside.replace(path)
 
 
 def load_state(path: Path) -> State:
