@@ -33,7 +33,7 @@ lint: $(READY) ## ruff, mypy --strict, sqlfluff, yamllint
 	@echo "→ yamllint"
 	@$(BIN)/yamllint --strict .
 	@echo "→ sqlfluff"
-	@$(BIN)/python -m quality.sql_style
+	@mkdir -p data && SLUICE_WORKSHOP=$(CURDIR)/data/lint.duckdb DBT_TARGET_PATH=$(CURDIR)/data/lint $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
 format: $(READY) ## let ruff format the Python
 	@$(BIN)/ruff check --fix --quiet .

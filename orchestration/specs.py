@@ -76,8 +76,14 @@ def published_spec(dataset: Dataset) -> dg.AssetSpec:
 
 
 def group(dataset: Dataset) -> str:
-    return dataset.layer if dataset.layer in ("seeds", "raw", "staging") else (
-        f"{dataset.layer}_{dataset.subject}" if dataset.subject != dataset.layer else dataset.layer
+    return (
+        dataset.layer
+        if dataset.layer in ("seeds", "raw", "staging")
+        else (
+            f"{dataset.layer}_{dataset.subject}"
+            if dataset.subject != dataset.layer
+            else dataset.layer
+        )
     )
 
 

@@ -90,9 +90,7 @@ def writing(
         os.close(descriptor)
 
 
-def _acquire(
-    settings: Settings, descriptor: int, waiting: Callable[[str], None] | None
-) -> None:
+def _acquire(settings: Settings, descriptor: int, waiting: Callable[[str], None] | None) -> None:
     deadline = time.monotonic() + settings.lock_wait_seconds
     told = False
     while True:
@@ -111,3 +109,18 @@ def _acquire(
                     remedy="Wait for it, end it, or raise SLUICE_LOCK_WAIT_SECONDS.",
                 ) from None
             time.sleep(POLL_SECONDS)
+
+
+def is_writing(settings: Settings) -> dict[str, str] | None:
+    """Who writes at this moment, or None: asked of the lock itself, not of what a file says."""
+    try:
+        descriptor = os.open(settings.writer_lock_path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder(settings)
+    finally:
+        os.close(descriptor)
+    return None

@@ -1,0 +1,144 @@
+"""`sluice simulate`, `sluice query`, `sluice set-aside`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output import json_option, records, say, say_json, say_table
+from warehouse.settings import settings
+
+if TYPE_CHECKING:
+    from ingestion.simulator.simulate import Broken, Summary
+
+DEFECTS = (
+    "missing-column",
+    "truncated-file",
+    "bad-rows",
+    "empty-file",
+    "wrong-encoding",
+    "implausible-amounts",
+    "stale-source",
+)
+
+
+@click.command()
+@click.option(
+    "--size", type=click.Choice(["small", "medium", "large"]), default="small", show_default=True
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same files.")
+@click.option("--days", type=int, help="Play only so many days of the history.")
+@click.option("--next-day", is_flag=True, help="Land what one more day brings.")
+@click.option("--defect", type=click.Choice(DEFECTS), help="Land a delivery that is broken so.")
+@click.option("--mend", is_flag=True, help="Land the right delivery after a defect.")
+@json_option
+def simulate(
+    size: str,
+    seed: int,
+    days: int | None,
+    next_day: bool,
+    defect: str | None,
+    mend: bool,
+    as_json: bool,
+) -> None:
+    """Play the sample company's sources into the landing zone.
+
+    \b
+    sluice simulate                       the whole small history
+    sluice simulate --next-day            one more day
+    sluice simulate --defect bad-rows     something goes wrong …
+    sluice simulate --mend                … and the source sends it right
+    """
+    if sum((next_day, defect is not None, mend)) > 1:
+        raise click.UsageError("Choose one of --next-day, --defect, --mend.")
+    from ingestion.simulator import simulate as simulator
+
+    if defect is not None:
+        told([simulator.inject(settings(), defect)], as_json)
+    elif mend:
+        told(simulator.mend(settings()), as_json)
+    else:
+        summary = (
+            simulator.next_day(settings())
+            if next_day
+            else simulator.run(
+                settings(), size=size, seed=seed, days=days, progress=None if as_json else progress
+            )
+        )
+        if as_json:
+            say_json(vars(summary))
+        else:
+            say(f"✓ {summary_line(summary)}")
+
+
+def told(deliveries: Sequence[Broken], as_json: bool) -> None:
+    if as_json:
+        say_json([vars(each) for each in deliveries])
+        return
+    for each in deliveries:
+        say(f"✓ {each.entity}: {each.what} ({each.kind})")
+        for file in each.files:
+            say(f"    {file}")
+    say("  `sluice run` loads what is there now.")
+
+
+def summary_line(summary: Summary) -> str:
+    if summary.was_complete:
+        return f"the history is there already, until {summary.last_day}"
+    rows = sum(summary.rows.values())
+    return (
+        f"{summary.days} day(s) until {summary.last_day}: {summary.files:,} files, "
+        f"{rows:,} rows in {summary.seconds:.1f}s"
+    )
+
+
+def progress(day: date, done: int, wanted: int) -> None:
+    """A line that rewrites itself on a terminal; elsewhere silence until the end."""
+    if sys.stderr.isatty() and (done % 5 == 0 or done == wanted):
+        end = "\n" if done == wanted else ""
+        click.echo(f"\r     {day}  {done}/{wanted} days {end}", nl=False, err=True)
+
+
+@click.command()
+@click.argument("sql")
+@click.option("--limit", type=int, default=100, show_default=True, help="Rows at the most.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+def query(sql: str, limit: int, as_csv: bool, as_json: bool) -> None:
+    """Ask the published snapshot in SQL (read-only; it never waits for a run)."""
+    from serving.published import run_sql
+
+    answer = run_sql(settings(), sql, limit=limit)
+    columns, rows = answer.columns, answer.rows
+    if as_json:
+        say_json(records(columns, rows))
+    elif as_csv:
+        import csv
+
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        say_table(columns, rows)
+        if len(rows) == limit:
+            say(f"({limit} rows shown; --limit shows more)", "dim")
+
+
+@click.command("set-aside")
+@click.argument("file")
+@click.option("--because", required=True, help="Why this delivery is to be ignored.")
+def set_aside(file: str, because: str) -> None:
+    """Ignore a landed FILE that cannot be loaded, for a recorded reason.
+
+    Landing itself never changes: the file stays, the loader passes it by.
+    """
+    from ingestion.load import set_aside as ignore
+    from warehouse.workshop import writing
+
+    with writing(settings(), "sluice set-aside", waiting=say):
+        ignore(settings(), file, because)
+    say(f"✓ {file} is set aside. `sluice run` carries on without it.")

@@ -1,0 +1,191 @@
+"""`sluice doctor`: is the set-up sound, and how is each fault mended?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from cli.output import json_option, say, say_json
+from warehouse.errors import SettingsError, SluiceError
+from warehouse.settings import PROJECT_ROOT, settings
+
+MINIMUM_FREE_BYTES = 2 * 1024**3
+OFF = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "SODA_CORE_TELEMETRY_ENABLED": "false",
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    is_good: bool
+    text: str
+    remedy: str = ""
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check the set-up, and say how to mend each fault."""
+    findings = list(examine())
+    if as_json:
+        say_json([vars(each) for each in findings])
+    else:
+        for each in findings:
+            say(
+                f"{'✓' if each.is_good else '✗'} {each.name}: {each.text}",
+                "" if each.is_good else "red",
+            )
+            if each.remedy:
+                say(f"    → {each.remedy}")
+    bad = sum(not each.is_good for each in findings)
+    if bad:
+        raise SettingsError(f"{bad} fault(s) found.", remedy="Mend them in the order shown.")
+
+
+def examine() -> Iterator[Finding]:
+    for name, look in CHECKS:
+        try:
+            yield look(name)
+        except SluiceError as error:
+            yield Finding(name, False, error.what, error.remedy)
+        except Exception as error:
+            yield Finding(name, False, f"{type(error).__name__}: {error}", "See the text above.")
+
+
+def _python(name: str) -> Finding:
+    version = sys.version.split()[0]
+    good = (3, 11) <= sys.version_info < (3, 14)
+    return Finding(
+        name, good, version, "" if good else "Run make with PYTHON=python3.12 (3.11 to 3.13)."
+    )
+
+
+def _packages(name: str) -> Finding:
+    wrong = []
+    for line in (PROJECT_ROOT / "requirements.lock").read_text().splitlines():
+        pinned, _, marker = line.partition(";")
+        package, _, version = pinned.rstrip(" \\").partition("==")
+        if not version or line.startswith(" ") or marker.strip(" \\"):
+            continue
+        try:
+            installed = metadata.version(package.split("[")[0])
+        except metadata.PackageNotFoundError:
+            installed = "missing"
+        if installed != version.strip():
+            wrong.append(f"{package} {installed} (locked {version.strip()})")
+    text = ", ".join(wrong[:5]) if wrong else "as locked"
+    return Finding(name, not wrong, text, "rm .venv/.ready && make demo" if wrong else "")
+
+
+def _settings(name: str) -> Finding:
+    here = settings()
+    text = f"target {here.target}, environment {here.environment}, data in {here.data_dir}"
+    return Finding(name, True, text)
+
+
+def _disk(name: str) -> Finding:
+    folder = next(
+        each for each in (settings().data_dir, *settings().data_dir.parents) if each.exists()
+    )
+    if not os.access(folder, os.W_OK):
+        return Finding(name, False, f"{folder} cannot be written.", "Set SLUICE_DATA_DIR.")
+    free = shutil.disk_usage(folder).free
+    good = free >= MINIMUM_FREE_BYTES
+    text = f"{free / 1024**3:.1f} GB free at {folder}"
+    return Finding(name, good, text, "" if good else "Free space, or set SLUICE_DATA_DIR.")
+
+
+def _landing(name: str) -> Finding:
+    import fsspec
+
+    filesystem, root = fsspec.core.url_to_fs(settings().landing_url)
+    if not filesystem.exists(root):
+        return Finding(name, True, "empty (nothing has landed yet; `sluice simulate` plays one)")
+    sources = sorted(Path(each).name for each in filesystem.ls(root, detail=False))
+    return Finding(name, True, ", ".join(each for each in sources if not each.startswith("_")))
+
+
+def _models(name: str) -> Finding:
+    from catalog.catalog import load_catalog
+
+    catalog = load_catalog(settings())
+    ownerless = [
+        each.key for each in catalog.datasets.values() if each.layer != "seeds" and not each.owner
+    ]
+    if ownerless:
+        return Finding(
+            name,
+            False,
+            f"without owner: {', '.join(ownerless)}",
+            "Say config.meta.owner in the YAML beside the model.",
+        )
+    return Finding(name, True, f"{len(catalog.datasets)} datasets, dbt parses")
+
+
+def _check_files(name: str) -> Finding:
+    from catalog.catalog import load_catalog
+    from quality.checks import validate_all
+
+    problems = validate_all(load_catalog(settings()))
+    if problems:
+        return Finding(
+            name,
+            False,
+            "\n    ".join(str(each) for each in problems),
+            "Correct the files: a gate with a broken check file stays closed.",
+        )
+    return Finding(name, True, "every check file is valid")
+
+
+def _workshop(name: str) -> Finding:
+    from warehouse.workshop import connect, is_writing
+
+    writer = is_writing(settings())
+    if writer is not None:
+        return Finding(name, True, f"in use by {writer.get('purpose')} (pid {writer.get('pid')})")
+    if not settings().workshop_path.exists():
+        return Finding(name, True, "not built yet")
+    with closing(connect(settings(), read_only=True)) as connection:
+        connection.execute("select 1").fetchall()
+    return Finding(name, True, f"opens ({settings().workshop_path})")
+
+
+def _published(name: str) -> Finding:
+    from warehouse import snapshots
+
+    current = snapshots.current(settings())
+    if current is None:
+        return Finding(name, True, "nothing yet (`sluice run` publishes)")
+    return Finding(name, True, f"snapshot {current.id}, {len(current.tables)} tables")
+
+
+def _telemetry(name: str) -> Finding:
+    on = [key for key, value in OFF.items() if os.environ.get(key) != value]
+    text = f"on: {', '.join(on)}" if on else "off"
+    return Finding(name, not on, text, f"Unset {', '.join(on)}." if on else "")
+
+
+CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
+    ("Python", _python),
+    ("packages", _packages),
+    ("settings", _settings),
+    ("disk", _disk),
+    ("landing", _landing),
+    ("models", _models),
+    ("check files", _check_files),
+    ("workshop", _workshop),
+    ("published", _published),
+    ("telemetry", _telemetry),
+)

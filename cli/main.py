@@ -1,0 +1,76 @@
+"""`sluice`: the front door."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Nothing we start reports home: set before any library is imported.
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
+os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+
+import click
+
+from cli import data, demo, doctor, metrics, published, runs, status, up
+from warehouse.errors import SluiceError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="sluice", message="sluice %(version)s")
+def sluice() -> None:
+    """Land, build, check and publish a company's data.
+
+    \b
+    First time here?        sluice demo
+    What is published?      sluice status
+    Ask the data:           sluice query "select * from finance_mrr_daily limit 5"
+    Watch it in a browser:  sluice up
+
+    Exit codes: 0 good · 1 an error · 2 wrong use or settings · 3 locked by another
+    process · 4 a gate is closed.
+    """
+
+
+for command in (
+    demo.demo,
+    runs.run,
+    runs.replay,
+    status.status,
+    data.simulate,
+    data.query,
+    data.set_aside,
+    published.published,
+    metrics.metrics,
+    doctor.doctor,
+    up.up,
+):
+    sluice.add_command(command)
+
+
+def main() -> None:
+    try:
+        sluice.main(standalone_mode=False)
+    except SluiceError as error:
+        click.secho(f"✗ {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "\nStopped. Nothing half-loaded or half-published stays; run the same command "
+            "again to carry on.",
+            err=True,
+        )
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""`sluice run` and `sluice replay`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+import click
+
+from cli.output import json_option, say, say_json
+from warehouse.errors import GateClosedError
+from warehouse.settings import settings
+
+
+@click.command()
+@click.option(
+    "--select",
+    "-s",
+    "selection",
+    multiple=True,
+    help="A dataset, its lineage (+name, name+), source:<name> or layer:<name>; repeatable.",
+)
+@json_option
+def run(selection: tuple[str, ...], as_json: bool) -> None:
+    """Load what has landed, build, check and publish everything due (or a selection).
+
+    A closed gate keeps everything downstream as it was; what is open is published all the same.
+    """
+    outcome = run_and_report(selection, quiet=as_json)
+    if as_json:
+        say_json(outcome)
+    if not outcome["success"]:
+        raise GateClosedError(
+            "The run ended with something shut or broken (above: ✗).",
+            remedy="`sluice status` says what is closed, since when and why; "
+            "docs/on_call.md says how to mend it.",
+        )
+
+
+def run_and_report(selection: Sequence[str] = (), *, quiet: bool = False) -> dict[str, object]:
+    from orchestration.running import run as start
+
+    started = time.monotonic()
+
+    def report(text: str) -> None:
+        if not quiet:
+            elapsed = time.monotonic() - started
+            say(f"  {elapsed:6.1f}s  {text}", "red" if text.startswith("✗") else "")
+            sys.stdout.flush()
+
+    outcome = start(selection, report=report)
+    if not quiet:
+        for problem in outcome.problems:
+            say(f"  {problem}", "red")
+        say(f"  run {outcome.run_id[:8]} took {time.monotonic() - started:.1f}s")
+    return {
+        "run_id": outcome.run_id,
+        "success": outcome.success,
+        "problems": list(outcome.problems),
+    }
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.option("--quarantine", is_flag=True, help="Only rows in quarantine, by today's contract.")
+@json_option
+def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
+    """Load again from landing: a whole SOURCE, or (--quarantine) the rows it could not read.
+
+    Landing keeps every byte, so a replay needs nothing from the source and gives the same rows.
+    """
+    from ingestion.replay import replay_quarantine, replay_source
+    from warehouse.workshop import connect, writing
+
+    if source is None and not quarantine:
+        raise click.UsageError("Name a source, or say --quarantine.")
+    with (
+        writing(settings(), "sluice replay", waiting=say),
+        closing(connect(settings())) as connection,
+    ):
+        if quarantine:
+            result = replay_quarantine(settings(), connection, source)
+        else:
+            assert source is not None
+            result = replay_source(settings(), connection, source)
+    if as_json:
+        say_json(result)
+    else:
+        say(f"✓ {result}")
+        say("  `sluice run` builds and publishes what changed.")

@@ -1,0 +1,149 @@
+"""`sluice status`: what is published, what is closed, what is quarantined."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import click
+
+from cli.output import json_option, say, say_json, say_table
+from warehouse.clock import as_of
+from warehouse.errors import LockedError
+from warehouse.settings import settings
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """What is published and since when, which gates are closed, what is in quarantine."""
+    found = {
+        "as_of": as_of(settings()),
+        "published": _published(),
+        "gates": _gates(),
+        "quarantine": _quarantine(),
+        "writer": _writer(),
+    }
+    if as_json:
+        say_json(found)
+    else:
+        _print(found)
+
+
+def _published() -> dict[str, Any] | None:
+    from warehouse import snapshots
+
+    current = snapshots.current(settings())
+    if current is None:
+        return None
+    return {
+        "snapshot": current.id,
+        "published_at": current.published_at,
+        "tables": len(current.tables),
+        "stale": [
+            {"table": each.name, "since": each.since, "because": each.reason}
+            for each in current.tables
+            if each.state != "fresh"
+        ],
+    }
+
+
+def _gates() -> dict[str, Any]:
+    from catalog.catalog import load_catalog
+    from quality import gate
+
+    catalog = load_catalog(settings())
+    states = gate.states(settings())
+    counted = [key for key, each in catalog.datasets.items() if each.layer in gate.GATED_LAYERS]
+    shut = []
+    never = 0
+    for key in counted:
+        state = states.get(key)
+        if state is None or state.state == "never":
+            never += 1
+        elif not state.is_open:
+            shut.append(
+                {
+                    "dataset": key,
+                    "state": state.state,
+                    "since": state.since,
+                    "because": state.reason,
+                    "owner": catalog[key].owner,
+                    "tier": catalog[key].tier,
+                    "reaches": len(catalog.descendants(key)),
+                }
+            )
+    return {"open": len(counted) - len(shut) - never, "never_built": never, "shut": shut}
+
+
+def _quarantine() -> list[dict[str, Any]] | str:
+    from ingestion import quarantine
+    from warehouse.workshop import connect
+
+    if not settings().workshop_path.exists():
+        return []
+    try:
+        with closing(connect(settings(), read_only=True)) as connection:
+            return [vars(each) for each in quarantine.summary(connection)]
+    except LockedError:
+        return "a run is writing the warehouse: ask again when it has ended"
+
+
+def _writer() -> dict[str, str] | None:
+    from warehouse.workshop import is_writing
+
+    return is_writing(settings())
+
+
+def _print(found: dict[str, Any]) -> None:
+    now = found["as_of"]
+    published = found["published"]
+    say(f"As of {now:%Y-%m-%d %H:%M} UTC")
+    if found["writer"]:
+        writer = found["writer"]
+        say(f"Writing: {writer.get('purpose')} (pid {writer.get('pid')}), {writer.get('since')}")
+    say()
+    if published is None:
+        say("Published: nothing yet. `sluice demo` or `sluice run` makes the first snapshot.")
+    else:
+        at = published["published_at"]
+        say(
+            f"Published: snapshot {published['snapshot']}, {at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{published['tables']} tables, {len(published['stale'])} stale"
+        )
+        if published["stale"]:
+            say_table(
+                ["stale table", "as it was at", "because"],
+                [(each["table"], each["since"], each["because"]) for each in published["stale"]],
+            )
+    say()
+    gates = found["gates"]
+    say(
+        f"Gates: {gates['open']} open, {len(gates['shut'])} closed, "
+        f"{gates['never_built']} never built"
+    )
+    if gates["shut"]:
+        say_table(
+            ["closed", "since", "owner", "tier", "reaches", "because"],
+            [
+                (
+                    each["dataset"],
+                    each["since"],
+                    each["owner"],
+                    each["tier"],
+                    f"{each['reaches']} datasets",
+                    each["because"],
+                )
+                for each in gates["shut"]
+            ],
+        )
+    say()
+    quarantine = found["quarantine"]
+    if isinstance(quarantine, str):
+        say(f"Quarantine: {quarantine}")
+    elif not quarantine:
+        say("Quarantine: empty")
+    else:
+        say("Quarantine (rows received and not understood; `sluice replay --quarantine` retries):")
+        headings = list(quarantine[0])
+        say_table(headings, [list(each.values()) for each in quarantine])

@@ -1,0 +1,157 @@
+"""staging, curated, marts: one warm dbt call per step, on what the gates let through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from catalog.catalog import Catalog, Dataset
+from orchestration.branches import Branch
+from orchestration.dbt_tests import DataTest
+from orchestration.progress import say
+from orchestration.specs import asset_key, dataset_key, dataset_spec
+from orchestration.writer import RETRIES, WRITER
+from quality import gate
+from warehouse import dbt
+from warehouse.settings import settings
+
+Event = dg.MaterializeResult[None] | dg.AssetCheckResult
+
+GOOD = ("success", "pass", "warn")
+
+
+def seeds_step(catalog: Catalog, seeds: Sequence[Dataset]) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="seeds",
+        description="Small reference data that lives in the repository.",
+        specs=[dataset_spec(catalog, each) for each in seeds],
+        required_resource_keys={WRITER},
+        retry_policy=RETRIES,
+    )
+    def load_seeds(context: dg.AssetExecutionContext) -> Iterator[Event]:
+        outcome = dbt.run(settings(), ["seed"])
+        _stop_unless_run(context, outcome, "seeds")
+        by_id = {each.unique_id: each for each in seeds}
+        for node in outcome.nodes:
+            if node.status == "success" and node.unique_id in by_id:
+                yield dg.MaterializeResult(asset_key=asset_key(by_id[node.unique_id]))
+        _stop_if_bad(context, outcome, "seeds")
+
+    return load_seeds
+
+
+def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=branch.name,
+        description=f"Build {branch.layer} from {', '.join(branch.sources) or 'reference data'}.",
+        specs=[dataset_spec(catalog, each) for each in branch.datasets],
+        check_specs=[each.spec for each in tests],
+        can_subset=True,
+        required_resource_keys={WRITER},
+        retry_policy=RETRIES,
+        op_tags={"sluice/layer": branch.layer},
+    )
+    def build(context: dg.AssetExecutionContext) -> Iterator[Event]:
+        chosen = [dataset_key(key) for key in context.selected_asset_keys]
+        buildable, withheld = gate.buildable(catalog, gate.states(settings()), chosen)
+        if buildable:
+            gate.mark_pending(settings(), buildable, context.run_id)
+            outcome = dbt.run(
+                settings(),
+                [
+                    "build",
+                    "--select",
+                    *[_selector(catalog[key]) for key in sorted(buildable)],
+                    # Unit tests prove logic before a merge; a run is about data.
+                    "--exclude-resource-type",
+                    "unit_test",
+                    "--indirect-selection",
+                    "buildable",
+                ],
+            )
+            _stop_unless_run(context, outcome, branch.name)
+            yield from _events(context, catalog, outcome, tests)
+            _close_failed(catalog, outcome, tests, context.run_id)
+            _report(context, branch, outcome)
+            _stop_if_bad(context, outcome, branch.name)
+        if withheld:
+            why = "; ".join(f"{key}: {reason}" for key, reason in sorted(withheld.items()))
+            say(context, f"✗ {branch.name}: {len(withheld)} withheld ({why})")
+            raise dg.Failure(
+                f"{len(withheld)} dataset(s) stay as they were, below a closed gate: {why}",
+                allow_retries=False,
+            )
+
+    return build
+
+
+def _selector(dataset: Dataset) -> str:
+    return f"{dataset.name},resource_type:model"
+
+
+def _events(
+    context: dg.AssetExecutionContext,
+    catalog: Catalog,
+    outcome: dbt.Outcome,
+    tests: Sequence[DataTest],
+) -> Iterator[Event]:
+    by_id = {each.unique_id: each for each in tests}
+    wanted = context.selected_asset_check_keys
+    for node in outcome.nodes:
+        key = catalog.keys_by_unique_id.get(node.unique_id)
+        if key is not None and node.status == "success":
+            metadata: dict[str, float | int] = {"seconds": round(node.seconds, 3)}
+            if node.rows is not None:
+                metadata["dagster/row_count"] = node.rows
+            yield dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=metadata)
+    for node in outcome.nodes:
+        test = by_id.get(node.unique_id)
+        if test is not None and node.status != "skipped" and test.spec.key in wanted:
+            yield dg.AssetCheckResult(
+                asset_key=test.spec.asset_key,
+                check_name=test.name,
+                passed=node.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN
+                if node.status == "warn"
+                else dg.AssetCheckSeverity.ERROR,
+                metadata={"failures": node.failures, "message": node.message or "passed"},
+            )
+
+
+def _close_failed(
+    catalog: Catalog, outcome: dbt.Outcome, tests: Sequence[DataTest], run_id: str
+) -> None:
+    """What dbt could not build, or whose test failed, is not fit to go on: say so at once."""
+    dataset_of = {each.unique_id: each.dataset.key for each in tests}
+    for node in outcome.nodes:
+        key = catalog.keys_by_unique_id.get(node.unique_id) or dataset_of.get(node.unique_id)
+        if key is not None and node.status not in GOOD:
+            reason = f"dbt: {node.unique_id.split('.')[2]} {node.status}: {node.message}"
+            gate.close(settings(), [key], reason, run_id)
+
+
+def _report(context: dg.AssetExecutionContext, branch: Branch, outcome: dbt.Outcome) -> None:
+    models = [each for each in outcome.nodes if each.unique_id.startswith("model.")]
+    checked = [each for each in outcome.nodes if each.unique_id.startswith("test.")]
+    good = sum(each.status == "success" for each in models)
+    passed = sum(each.status in GOOD for each in checked)
+    sign = "✓" if outcome.success else "✗"
+    say(
+        context,
+        f"{sign} {branch.name}: {good}/{len(models)} models, {passed}/{len(checked)} tests",
+    )
+
+
+def _stop_unless_run(context: dg.AssetExecutionContext, outcome: dbt.Outcome, name: str) -> None:
+    if outcome.error and not outcome.nodes:
+        say(context, f"✗ {name}: {outcome.error}")
+        raise RuntimeError(f"dbt stopped before it built anything of {name}: {outcome.error}")
+
+
+def _stop_if_bad(context: dg.AssetExecutionContext, outcome: dbt.Outcome, name: str) -> None:
+    if not outcome.success:
+        bad = [each for each in outcome.nodes if each.status not in (*GOOD, "skipped")]
+        text = "; ".join(f"{each.unique_id.split('.')[2]}: {each.message}" for each in bad[:5])
+        say(context, f"✗ {name}: {text or outcome.error}")
+        raise dg.Failure(f"{name}: {text or outcome.error}", allow_retries=False)

@@ -1,0 +1,70 @@
+"""Landing → raw: one step per source, so that one source's trouble is not another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import dagster as dg
+
+from catalog.catalog import Catalog
+from ingestion.load import load_source
+from orchestration.branches import Branch
+from orchestration.progress import say
+from orchestration.specs import asset_key, dataset_key, dataset_spec
+from orchestration.writer import RETRIES, WRITER
+from quality import gate
+from warehouse.settings import settings
+from warehouse.workshop import connect
+
+
+def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
+    (source,) = branch.sources
+
+    @dg.multi_asset(
+        name=f"load_{source}",
+        description=f"Load what {source} sent since the last run: whole files or nothing.",
+        specs=[dataset_spec(catalog, each) for each in branch.datasets],
+        can_subset=True,
+        required_resource_keys={WRITER},
+        retry_policy=RETRIES,
+        op_tags={"sluice/layer": "raw"},
+    )
+    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        chosen = {dataset_key(key) for key in context.selected_asset_keys}
+        gate.mark_pending(settings(), [each.key for each in branch.datasets], context.run_id)
+        with closing(connect(settings())) as connection:
+            result = load_source(settings(), connection, source)
+        entities = {each.entity: each for each in result.entities}
+        if result.refused:
+            # Nothing of a source is loaded while one of its files is refused: none of it is whole.
+            reason = "; ".join(f"{each.file}: {each.reason}" for each in result.refused)
+            gate.close(settings(), [each.key for each in branch.datasets], reason, context.run_id)
+            say(context, f"✗ load {source}: {reason}")
+            raise dg.Failure(
+                f"{source}: {len(result.refused)} file(s) refused, nothing of it was loaded.",
+                metadata={
+                    each.file: dg.MetadataValue.text(f"{each.reason} → {each.remedy}")
+                    for each in result.refused
+                },
+                allow_retries=False,
+            )
+        rows = sum(each.rows for each in result.entities)
+        quarantined = sum(each.quarantined for each in result.entities)
+        note = f", {quarantined:,} quarantined" if quarantined else ""
+        say(context, f"✓ load {source}: {rows:,} rows{note}")
+        for dataset in branch.datasets:
+            if dataset.key not in chosen:
+                continue
+            loaded = entities.get(dataset.name)
+            yield dg.MaterializeResult(
+                asset_key=asset_key(dataset),
+                metadata={
+                    "dagster/row_count": loaded.rows if loaded else 0,
+                    "files": loaded.files if loaded else 0,
+                    "quarantined_rows": loaded.quarantined if loaded else 0,
+                    "drift": dg.MetadataValue.json(list(loaded.drift) if loaded else []),
+                },
+            )
+
+    return load

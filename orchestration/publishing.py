@@ -1,0 +1,46 @@
+"""Publish: one new snapshot of every public table whose gates are open, in one switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from catalog.catalog import Catalog
+from orchestration.progress import say
+from orchestration.specs import published_key, published_spec
+from orchestration.writer import RETRIES, WRITER
+from quality import gate
+from warehouse import publish
+from warehouse.settings import settings
+
+STEP = "publish"
+
+
+def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=STEP,
+        description="Copy what passed into a new immutable snapshot and switch consumers to it.",
+        specs=[published_spec(each) for each in catalog.public()],
+        required_resource_keys={WRITER},
+        retry_policy=RETRIES,
+    )
+    def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        plan = gate.publish_plan(catalog, gate.states(settings()))
+        snapshot = publish.publish(settings(), plan, context.run_id)
+        fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
+        stale = [each for each in snapshot.tables if each.state != "fresh"]
+        note = f", {len(stale)} stay as they were" if stale else ""
+        say(context, f"✓ publish: snapshot {snapshot.id}, {len(fresh)} tables{note}")
+        rows = {each.name: each.row_count for each in snapshot.tables}
+        for dataset in catalog.public():
+            if dataset.name in fresh:
+                yield dg.MaterializeResult(
+                    asset_key=published_key(dataset),
+                    metadata={
+                        "snapshot": snapshot.id,
+                        "dagster/row_count": rows[dataset.name] or 0,
+                    },
+                )
+
+    return switch

@@ -1,0 +1,64 @@
+"""When things run by themselves: every morning, when files arrive, and after a closed gate."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from ingestion.load import newest_landed
+from warehouse.settings import settings
+
+RUN_LABEL = "sluice/run"
+
+
+def daily(everything: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="daily",
+        job=everything,
+        cron_schedule="0 4 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Everything due, every day at 04:00 UTC.",
+    )
+
+
+def landed(everything: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="new_landing_files",
+        job=everything,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts a run when a source has landed a file that was not there before.",
+    )
+    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        newest = newest_landed(settings())
+        cursor = ";".join(f"{source}={path}" for source, path in sorted(newest.items()))
+        if not newest:
+            return dg.SkipReason(f"Nothing has landed below {settings().landing_url} yet.")
+        if cursor == context.cursor:
+            return dg.SkipReason("No file has landed since the last look.")
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=cursor, tags={RUN_LABEL: "landed"})],
+            cursor=cursor,
+        )
+
+    return look
+
+
+def publish_the_rest(
+    everything: dg.UnresolvedAssetJobDefinition, publishing: dg.UnresolvedAssetJobDefinition
+) -> dg.SensorDefinition:
+    """A closed gate fails its run before the publish: what is open is published all the same."""
+
+    @dg.run_failure_sensor(
+        name="publish_after_a_closed_gate",
+        monitored_jobs=[everything],
+        request_job=publishing,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+    )
+    def publish_open(context: dg.RunFailureSensorContext) -> dg.RunRequest:
+        return dg.RunRequest(
+            run_key=context.dagster_run.run_id, tags={RUN_LABEL: "after a closed gate"}
+        )
+
+    return publish_open
