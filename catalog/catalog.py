@@ -177,9 +177,7 @@ def _parents(node: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(node.get("depends_on", {}).get("nodes", ()))
 
 
-def _dataset(
-    node: Mapping[str, Any], keys: Mapping[str, str], sources: frozenset[str]
-) -> Dataset:
+def _dataset(node: Mapping[str, Any], keys: Mapping[str, str], sources: frozenset[str]) -> Dataset:
     meta = dict(node["config"].get("meta") or node.get("meta") or {})
     if node["resource_type"] == "source":
         meta = {**dict(node.get("source_meta") or {}), **meta}

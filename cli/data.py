@@ -13,7 +13,8 @@ from cli.output import json_option, records, say, say_json, say_table
 from warehouse.settings import settings
 
 if TYPE_CHECKING:
-    from ingestion.simulator.simulate import Broken, Summary
+    from ingestion.simulator.accidents import Broken
+    from ingestion.simulator.simulate import Summary
 
 DEFECTS = (
     "missing-column",

@@ -31,7 +31,7 @@ class DataTest:
 
 
 def data_tests(catalog: Catalog) -> tuple[DataTest, ...]:
-    """Every test that hangs on a dataset; two of one name are numbered in the order of dbt's ids."""
+    """Every test that hangs on a dataset; those of one name are numbered by dbt's ids."""
     found: list[DataTest] = []
     taken: Counter[tuple[str, str]] = Counter()
     for unique_id, node in sorted(catalog.manifest["nodes"].items()):

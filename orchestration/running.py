@@ -1,4 +1,4 @@
-"""Start a run from this process, on the same definitions and the same Dagster instance as the UI."""
+"""Start a run from this process, on the same definitions and Dagster instance as the UI."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ SIZES = {
     for size in (
         Size("small", 600, 3.0),
         Size("medium", 10_000, 4.5),
-        Size("large", 60_000, 7.5),
+        Size("large", 60_000, 5.8),
     )
 }
 

@@ -13,6 +13,8 @@ from warehouse.settings import Settings
 
 # Long enough for every kind of drift (the last begins on day 243).
 HISTORY_DAYS = 260
+# Long enough that days, months and funnels become final on the way.
+SHORT_DAYS = 60
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 @pytest.fixture(scope="session")
 def short_history(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    return play_history(tmp_path_factory.mktemp("short"), 40)
+    return play_history(tmp_path_factory.mktemp("short"), SHORT_DAYS)
 
 
 @pytest.fixture(scope="session")
