@@ -40,7 +40,7 @@ def demo(size: str, seed: int) -> None:
     key_figures()
     say(f"\nDone in {time.monotonic() - started:.0f} seconds. Where to look next:", "bold")
     say("  sluice status                                    what is published, closed, quarantined")
-    say("  sluice metrics query mrr --by metric_time__month   a governed number over time")
+    say("  sluice metrics query mrr --by month              a governed number over time")
     say('  sluice query "select * from finance_mrr_daily limit 5"')
     say("  make up                                          lineage, runs and checks in Dagster")
     say("  README.md, “Break something”                     watch a gate close")

@@ -136,14 +136,14 @@ def _models(name: str) -> Finding:
 
 def _check_files(name: str) -> Finding:
     from catalog.catalog import load_catalog
-    from quality.checks import validate_all
+    from quality.checks import problems
 
-    problems = validate_all(load_catalog(settings()))
-    if problems:
+    found = problems(load_catalog(settings()))
+    if found:
         return Finding(
             name,
             False,
-            "\n    ".join(str(each) for each in problems),
+            "\n    ".join(str(each) for each in found),
             "Correct the files: a gate with a broken check file stays closed.",
         )
     return Finding(name, True, "every check file is valid")
@@ -168,7 +168,7 @@ def _published(name: str) -> Finding:
     current = snapshots.current(settings())
     if current is None:
         return Finding(name, True, "nothing yet (`sluice run` publishes)")
-    return Finding(name, True, f"snapshot {current.id}, {len(current.tables)} tables")
+    return Finding(name, True, f"snapshot {current.snapshot_id}, {len(current.tables)} tables")
 
 
 def _telemetry(name: str) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from cli.output import json_option, records, say, say_json, say_table
@@ -30,42 +32,46 @@ def list_(as_json: bool) -> None:
             for each in found
         ],
     )
-    say("\nAsk one:  sluice metrics query mrr --by metric_time__month")
+    say("\nAsk one:  sluice metrics query mrr --by month")
 
 
 @metrics.command()
 @click.argument("names", nargs=-1, required=True)
-@click.option("--by", "group_by", multiple=True, help="metric_time__month, or a dimension.")
+@click.option("--by", "group_by", multiple=True, help="A grain (month) or a dimension; repeatable.")
 @click.option(
     "--where",
     "conditions",
     multiple=True,
-    metavar="DIMENSION=VALUE",
-    help="Keep only this value of a dimension (=, !=, <, <=, >, >=); repeatable.",
+    metavar="CONDITION",
+    help="country=DE, plan in team,business, started_on >= 2026-01-01; repeatable.",
 )
-@click.option("--start", help="From this day (YYYY-MM-DD).")
-@click.option("--end", help="Until this day, inclusive (YYYY-MM-DD).")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="From this day.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Until this day, inclusive.")
+@click.option("--order", multiple=True, help="A column, or -column for descending; repeatable.")
 @click.option("--limit", type=int, default=100, show_default=True)
 @json_option
 def query(
     names: tuple[str, ...],
     group_by: tuple[str, ...],
     conditions: tuple[str, ...],
-    start: str | None,
-    end: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    order: tuple[str, ...],
     limit: int,
     as_json: bool,
 ) -> None:
     """Ask one or more metrics, by time and dimension, with structured filters only."""
     from serving import metrics as engine
+    from serving.conditions import Condition
 
     answer = engine.query(
         settings(),
         names,
-        group_by=group_by,
-        where=[engine.parse_filter(each) for each in conditions],
-        start=start,
-        end=end,
+        group_by,
+        where=[Condition.parse(each) for each in conditions],
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        order=order,
         limit=limit,
     )
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.output import json_option, say, say_json, say_table
+from warehouse.errors import PublishError
 from warehouse.settings import settings
 
 
@@ -19,17 +20,18 @@ def list_(as_json: bool) -> None:
     """The snapshots that are kept, newest first; * marks the one that consumers see."""
     from warehouse import snapshots
 
-    current = snapshots.current(settings())
-    kept = snapshots.list_snapshots(settings())
+    kept = snapshots.kept(settings())
     if as_json:
         say_json(
             [
                 {
-                    "id": each.id,
+                    "snapshot_id": each.snapshot_id,
                     "published_at": each.published_at,
-                    "is_current": current is not None and each.id == current.id,
-                    "tables": len(each.tables),
-                    "stale": sum(table.state != "fresh" for table in each.tables),
+                    "as_of": each.as_of,
+                    "is_current": each.is_current,
+                    "table_count": len(each.tables),
+                    "stale_count": len(each.stale),
+                    "size_bytes": each.size_bytes,
                 }
                 for each in kept
             ]
@@ -39,18 +41,20 @@ def list_(as_json: bool) -> None:
         say("Nothing is published yet: `sluice run` makes the first snapshot.")
         return
     say_table(
-        ["", "snapshot", "published at", "tables", "stale"],
+        ["", "snapshot", "published at", "as of", "tables", "stale", "MB"],
         [
             (
-                "*" if current is not None and each.id == current.id else "",
-                each.id,
+                "*" if each.is_current else "",
+                each.snapshot_id,
                 each.published_at,
+                each.as_of,
                 len(each.tables),
-                sum(table.state != "fresh" for table in each.tables),
+                len(each.stale),
+                f"{each.size_bytes / 1e6:.1f}",
             )
             for each in kept
         ],
-        numbers=["tables", "stale"],
+        numbers=["tables", "stale", "MB"],
     )
 
 
@@ -61,18 +65,60 @@ def show(snapshot: str | None, as_json: bool) -> None:
     """The tables of a SNAPSHOT (default: the current one), and the state each of them shows."""
     from warehouse import snapshots
 
-    found = snapshots.find(settings(), snapshot)
+    found = snapshots.show(settings(), snapshot) if snapshot else snapshots.current(settings())
+    if found is None:
+        raise PublishError("Nothing is published yet.", remedy="`sluice run` publishes.")
     if as_json:
         say_json([vars(each) for each in found.tables])
         return
-    say(f"Snapshot {found.id}, published {found.published_at:%Y-%m-%d %H:%M:%S} UTC")
+    say(f"Snapshot {found.snapshot_id}, published {found.published_at:%Y-%m-%d %H:%M:%S} UTC")
     say_table(
-        ["table", "rows", "state", "since", "because"],
+        ["table", "rows", "state", "as it was at", "because"],
         [
-            (each.name, f"{each.row_count or 0:,}", each.state, each.since, each.reason)
+            (
+                each.name,
+                "" if each.row_count is None else f"{each.row_count:,}",
+                each.state,
+                each.shows_since,
+                each.reason,
+            )
             for each in found.tables
         ],
         numbers=["rows"],
+    )
+
+
+@published.command()
+@click.argument("before")
+@click.argument("after", required=False)
+@json_option
+def diff(before: str, after: str | None, as_json: bool) -> None:
+    """What changed in the tables from snapshot BEFORE to AFTER (default: the current one)."""
+    from warehouse import snapshots
+
+    newer = after or snapshots.current_id(settings())
+    if newer is None:
+        raise PublishError("Nothing is published yet.", remedy="`sluice run` publishes.")
+    found = snapshots.differences(settings(), before, newer)
+    if as_json:
+        say_json([vars(each) for each in found])
+        return
+    say_table(
+        ["table", "rows before", "rows after", "columns", "content"],
+        [
+            (
+                each.name,
+                each.rows_before,
+                each.rows_after,
+                " ".join(
+                    [*(f"+{one}" for one in each.columns_added)]
+                    + [f"-{one}" for one in each.columns_removed]
+                ),
+                "same" if each.same_content else "changed",
+            )
+            for each in found
+        ],
+        numbers=["rows before", "rows after"],
     )
 
 
@@ -84,5 +130,8 @@ def rollback(snapshot: str) -> None:
     from warehouse.workshop import writing
 
     with writing(settings(), "sluice published rollback", waiting=say):
-        found = snapshots.rollback(settings(), snapshot)
-    say(f"✓ Consumers see snapshot {found.id} of {found.published_at:%Y-%m-%d %H:%M:%S} UTC.")
+        found = snapshots.roll_back(settings(), snapshot)
+    say(
+        f"✓ Consumers see snapshot {found.snapshot_id} of "
+        f"{found.published_at:%Y-%m-%d %H:%M:%S} UTC."
+    )

@@ -37,13 +37,12 @@ def _published() -> dict[str, Any] | None:
     if current is None:
         return None
     return {
-        "snapshot": current.id,
+        "snapshot": current.snapshot_id,
         "published_at": current.published_at,
         "tables": len(current.tables),
         "stale": [
-            {"table": each.name, "since": each.since, "because": each.reason}
-            for each in current.tables
-            if each.state != "fresh"
+            {"table": each.name, "since": each.shows_since, "because": each.reason}
+            for each in current.stale
         ],
     }
 
@@ -53,7 +52,7 @@ def _gates() -> dict[str, Any]:
     from quality import gate
 
     catalog = load_catalog(settings())
-    states = gate.states(settings())
+    states = gate.states(settings(), catalog.datasets)
     counted = [key for key, each in catalog.datasets.items() if each.layer in gate.GATED_LAYERS]
     shut = []
     never = 0

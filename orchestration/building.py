@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import dagster as dg
 
@@ -13,8 +14,11 @@ from orchestration.progress import say
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
+from quality.evaluate import evaluate
+from quality.evaluation import Evaluation, closed
 from warehouse import dbt
 from warehouse.settings import settings
+from warehouse.workshop import connect
 
 Event = dg.MaterializeResult[None] | dg.AssetCheckResult
 
@@ -54,7 +58,9 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
     )
     def build(context: dg.AssetExecutionContext) -> Iterator[Event]:
         chosen = [dataset_key(key) for key in context.selected_asset_keys]
-        buildable, withheld = gate.buildable(catalog, gate.states(settings()), chosen)
+        buildable, withheld = gate.buildable(
+            catalog, gate.states(settings(), catalog.datasets), chosen
+        )
         if buildable:
             gate.mark_pending(settings(), buildable, context.run_id)
             outcome = dbt.run(
@@ -72,7 +78,8 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
             )
             _stop_unless_run(context, outcome, branch.name)
             yield from _events(context, catalog, outcome, tests)
-            _close_failed(catalog, outcome, tests, context.run_id)
+            if not outcome.success:
+                _judge(catalog, outcome, tests, buildable, context.run_id)
             _report(context, branch, outcome)
             _stop_if_bad(context, outcome, branch.name)
         if withheld:
@@ -119,16 +126,25 @@ def _events(
             )
 
 
-def _close_failed(
-    catalog: Catalog, outcome: dbt.Outcome, tests: Sequence[DataTest], run_id: str
+def _judge(
+    catalog: Catalog,
+    outcome: dbt.Outcome,
+    tests: Sequence[DataTest],
+    built: Sequence[str],
+    run_id: str,
 ) -> None:
-    """What dbt could not build, or whose test failed, is not fit to go on: say so at once."""
+    """After a failure no gate step follows: close what failed, evaluate the rest here."""
     dataset_of = {each.unique_id: each.dataset.key for each in tests}
+    verdicts: dict[str, Evaluation] = {}
     for node in outcome.nodes:
         key = catalog.keys_by_unique_id.get(node.unique_id) or dataset_of.get(node.unique_id)
-        if key is not None and node.status not in GOOD:
-            reason = f"dbt: {node.unique_id.split('.')[2]} {node.status}: {node.message}"
-            gate.close(settings(), [key], reason, run_id)
+        if key is not None and node.status not in (*GOOD, "skipped"):
+            name = node.unique_id.split(".")[2]
+            verdicts[key] = closed(key, "dbt", f"{name} {node.status}: {node.message}")
+    rest = [key for key in built if key not in verdicts]
+    with closing(connect(settings())) as connection:
+        evaluations = evaluate(settings(), catalog, connection, rest)
+    gate.record(settings(), [*verdicts.values(), *evaluations], run_id)
 
 
 def _report(context: dg.AssetExecutionContext, branch: Branch, outcome: dbt.Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 
@@ -11,8 +12,10 @@ from orchestration.branches import Branch
 from orchestration.progress import say
 from orchestration.specs import asset_key, dataset_key
 from orchestration.writer import RETRIES, WRITER
-from quality import evaluate, gate
+from quality import gate
+from quality.evaluate import evaluate
 from warehouse.settings import settings
+from warehouse.workshop import connect
 
 CHECK = "gate"
 
@@ -37,7 +40,8 @@ def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
     )
     def shut_or_open(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = [dataset_key(check.asset_key) for check in context.selected_asset_check_keys]
-        evaluations = evaluate.evaluate(settings(), catalog, sorted(chosen))
+        with closing(connect(settings())) as connection:
+            evaluations = evaluate(settings(), catalog, connection, sorted(chosen))
         gate.record(settings(), evaluations, context.run.run_id)
         shut = [each for each in evaluations if not each.is_open]
         sign = "✗" if shut else "✓"

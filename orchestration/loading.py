@@ -14,6 +14,7 @@ from orchestration.progress import say
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
+from quality.evaluation import closed
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
@@ -39,7 +40,8 @@ def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
         if result.refused:
             # Nothing of a source is loaded while one of its files is refused: none of it is whole.
             reason = "; ".join(f"{each.file}: {each.reason}" for each in result.refused)
-            gate.close(settings(), [each.key for each in branch.datasets], reason, context.run_id)
+            shut = [closed(each.key, "load", reason) for each in branch.datasets]
+            gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")
             raise dg.Failure(
                 f"{source}: {len(result.refused)} file(s) refused, nothing of it was loaded.",

@@ -26,19 +26,19 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
     )
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        plan = gate.publish_plan(catalog, gate.states(settings()))
+        plan = gate.publish_plan(catalog, gate.states(settings(), catalog.datasets))
         snapshot = publish.publish(settings(), plan, context.run_id)
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
-        say(context, f"✓ publish: snapshot {snapshot.id}, {len(fresh)} tables{note}")
+        say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
         rows = {each.name: each.row_count for each in snapshot.tables}
         for dataset in catalog.public():
             if dataset.name in fresh:
                 yield dg.MaterializeResult(
                     asset_key=published_key(dataset),
                     metadata={
-                        "snapshot": snapshot.id,
+                        "snapshot": snapshot.snapshot_id,
                         "dagster/row_count": rows[dataset.name] or 0,
                     },
                 )
