@@ -1,0 +1,163 @@
+"""Evaluate datasets: every declared check of each, on the workshop, in one Soda session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from catalog.catalog import Catalog, Dataset
+from quality import own_checks, soda
+from quality.checks import (
+    CHECKS_DIR,
+    DEFAULT_WINDOW_DAYS,
+    CheckFile,
+    CheckFileError,
+    DeclaredCheck,
+    load,
+)
+from quality.evaluation import CheckResult, Evaluation, closed
+from warehouse.clock import as_of as clock_as_of
+from warehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from quality.gate import GateState
+
+
+def declared(
+    catalog: Catalog, dataset: Dataset, folder: Path = CHECKS_DIR
+) -> tuple[DeclaredCheck, ...]:
+    """What has to hold before this dataset's gate opens (an unreadable file declares nothing)."""
+    file = load(catalog, dataset, folder)
+    return (*own_checks.declared(dataset), *(file.checks if file else ()))
+
+
+def evaluate(
+    settings: Settings,
+    catalog: Catalog,
+    connection: duckdb.DuckDBPyConnection,
+    keys: Iterable[str],
+    *,
+    states: Mapping[str, GateState] | None = None,
+    folder: Path = CHECKS_DIR,
+) -> tuple[Evaluation, ...]:
+    """One evaluation per key, in the keys' order; what cannot be evaluated is closed."""
+    from quality import gate
+
+    wanted = list(dict.fromkeys(keys))
+    started = time.perf_counter()
+    unknown = [key for key in wanted if key not in catalog.datasets]
+    datasets = [catalog[key] for key in wanted if key in catalog.datasets]
+    files, broken = _files(catalog, datasets, folder)
+    if states is None:
+        states = gate.states(settings, [each.key for each in datasets if each.layer == "raw"])
+    now = clock_as_of(settings)
+    present = own_checks.structures(connection)
+    raw = [each for each in datasets if each.layer == "raw"]
+    windows = own_checks.batches(
+        connection,
+        raw,
+        _positions(states, raw),
+        {each.key: _window(files.get(each.key)) for each in raw},
+        now,
+    )
+    scans = [
+        soda.Scan(each, file, _row_filter(windows.get(each.key)))
+        for each in datasets
+        if (file := files.get(each.key)) is not None and _key(each) in present
+    ]
+    answered = soda.run(connection, scans, now.isoformat())
+    found: dict[str, Evaluation] = {
+        key: closed(key, "dataset", "no such dataset in the catalog") for key in unknown
+    }
+    for each in datasets:
+        if each.key in broken:
+            found[each.key] = closed(each.key, "check file", str(broken[each.key].what))
+            continue
+        checks = [own_checks.schema_check(connection, each, present.get(_key(each)))]
+        window = windows.get(each.key)
+        if own_checks.freshness_hours(each) is not None:
+            checks.append(
+                own_checks.arrival_check(each, window, now)
+                if window is not None
+                else own_checks.column_freshness_check(connection, each, now)
+            )
+        checks += _in_order(files.get(each.key), answered.get(each.key, ()), window)
+        found[each.key] = Evaluation(
+            each.key, tuple(checks), window.newest if window is not None else None
+        )
+    spent = (time.perf_counter() - started) / max(1, len(wanted))
+    return tuple(replace(found[key], seconds=spent) for key in wanted)
+
+
+def _positions(
+    states: Mapping[str, GateState], raw: Iterable[Dataset]
+) -> dict[str, own_checks.Position]:
+    return {
+        each.key: own_checks.Position(state.position, state.positioned_at)
+        for each in raw
+        if (state := states.get(each.key)) is not None
+        and state.position is not None
+        and state.positioned_at is not None
+    }
+
+
+def _files(
+    catalog: Catalog, datasets: Iterable[Dataset], folder: Path
+) -> tuple[dict[str, CheckFile], dict[str, CheckFileError]]:
+    files: dict[str, CheckFile] = {}
+    broken: dict[str, CheckFileError] = {}
+    for dataset in datasets:
+        try:
+            file = load(catalog, dataset, folder)
+        except CheckFileError as error:
+            broken[dataset.key] = error
+        else:
+            if file is not None:
+                files[dataset.key] = file
+    return files, broken
+
+
+def _in_order(
+    file: CheckFile | None,
+    answers: Iterable[CheckResult],
+    window: own_checks.Batches | None,
+) -> list[CheckResult]:
+    """One result per check that the file declares, whatever was answered."""
+    given = {answer.check_id: answer for answer in answers}
+    results: list[CheckResult] = []
+    for check in file.checks if file is not None else ():
+        if check.type == "quarantined" and window is not None:
+            results.append(own_checks.quarantine_check(check, window))
+        else:
+            results.append(given.get(check.check_id) or _unanswered(check))
+    return results
+
+
+def _unanswered(check: DeclaredCheck) -> CheckResult:
+    return CheckResult(
+        check.check_id,
+        check.type,
+        check.name,
+        "not_evaluated",
+        None,
+        str(check.threshold),
+        check.column,
+        "not evaluated (there is no table to check)",
+    )
+
+
+def _window(file: CheckFile | None) -> int:
+    return file.window_days if file is not None else DEFAULT_WINDOW_DAYS
+
+
+def _row_filter(window: own_checks.Batches | None) -> str:
+    return f"_batch_id > {window.after}" if window is not None and window.after >= 0 else ""
+
+
+def _key(dataset: Dataset) -> tuple[str, str]:
+    return dataset.schema, dataset.name

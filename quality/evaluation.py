@@ -1,0 +1,84 @@
+"""What the gate was told about one dataset, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from quality.thresholds import Outcome
+
+HOLDING = ("pass", "warn")
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One declared check's answer; `message` says in a sentence what is wrong."""
+
+    check_id: str
+    type: str
+    name: str
+    outcome: Outcome
+    value: float | None = None
+    threshold: str = ""
+    column: str = ""
+    message: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.outcome in HOLDING
+
+    def __str__(self) -> str:
+        if self.message:
+            return f"{self.name}: {self.message}"
+        if self.value is None:
+            return f"{self.name}: {self.outcome.replace('_', ' ')}"
+        return f"{self.name} is {shown(self.value)}, {self.threshold}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A dataset's checks together. Open only if there are any and every one holds."""
+
+    key: str
+    checks: tuple[CheckResult, ...]
+    position: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.checks) and all(check.holds for check in self.checks)
+
+    @property
+    def failing(self) -> tuple[CheckResult, ...]:
+        return tuple(check for check in self.checks if not check.holds)
+
+    @property
+    def warning(self) -> tuple[CheckResult, ...]:
+        return tuple(check for check in self.checks if check.outcome == "warn")
+
+    @property
+    def reason(self) -> str:
+        """Why it is closed; what it warns of while open."""
+        if not self.checks:
+            return "no check was evaluated"
+        return "; ".join(str(check) for check in self.failing or self.warning)
+
+    def joined(self, checks: Iterable[CheckResult]) -> Evaluation:
+        """With checks that another judge made (dbt tests, the loader)."""
+        return replace(self, checks=(*self.checks, *checks))
+
+
+def closed(key: str, name: str, message: str) -> Evaluation:
+    """Closed without having run a check: the file, the table or the engine is at fault."""
+    slug = name.replace(" ", "_")
+    return Evaluation(key, (CheckResult(slug, slug, name, "error", message=message),))
+
+
+def shown(value: float) -> str:
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}".replace(",", " ")
+    return (
+        f"{value:,.4g}".replace(",", " ")
+        if abs(value) < 1000
+        else f"{value:,.2f}".replace(",", " ")
+    )

@@ -1,0 +1,261 @@
+"""The gate: a remembered state per dataset, derived from the platform log.
+
+Checks inside one run would gate only that run; starting a later step alone would walk round
+them. So each evaluation is an event, and whoever builds or publishes asks what the events say.
+What was never evaluated, or was being rebuilt when its run died, counts as closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from catalog.catalog import BUILT_LAYERS, Catalog, Dataset
+from quality.evaluation import Evaluation
+from warehouse import platform_log
+from warehouse.clock import wall_clock
+from warehouse.publish import PublicTable
+from warehouse.settings import Settings
+from warehouse.snapshots import PublicColumn
+
+KIND = "gates"
+GATED_LAYERS = ("raw", *BUILT_LAYERS)
+State = Literal["open", "closed", "pending", "never"]
+
+
+@dataclass(frozen=True)
+class GateState:
+    """`since` is when this state began; a closed gate keeps its first moment through retries."""
+
+    key: str
+    state: State = "never"
+    since: datetime | None = None
+    reason: str = "it was never evaluated"
+    run_id: str = ""
+    checks: tuple[Mapping[str, Any], ...] = ()
+    position: int | None = None
+    closed_since: datetime | None = None
+    open_since: datetime | None = None
+    positioned_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == "open"
+
+    def __str__(self) -> str:
+        since = f" since {self.since:%Y-%m-%d %H:%M} UTC" if self.since is not None else ""
+        return (
+            f"{self.key} is {self.state}{since}: {self.reason}"
+            if self.reason
+            else (f"{self.key} is {self.state}{since}")
+        )
+
+
+def is_gated(dataset: Dataset) -> bool:
+    return dataset.layer in GATED_LAYERS
+
+
+def states(settings: Settings, keys: Iterable[str]) -> dict[str, GateState]:
+    """The latest state of each key; the log is read from its end until all are known."""
+    missing = set(keys)
+    found: dict[str, GateState] = {key: GateState(key) for key in missing}
+    if missing:
+        for event in platform_log.read_newest_first(settings, KIND):
+            key = event.get("key")
+            if key in missing:
+                missing.remove(key)
+                found[key] = _state(event)
+                if not missing:
+                    break
+    return found
+
+
+def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
+    """Close the gates of what is about to be loaded or rebuilt, until it is evaluated."""
+    before = states(settings, keys)
+    now = wall_clock()
+    platform_log.append(
+        settings,
+        KIND,
+        [
+            {
+                "key": key,
+                "state": "pending",
+                "since": _iso(state.since if state.state == "pending" else now),
+                "closed_since": _iso(state.closed_since),
+                "open_since": _iso(state.open_since),
+                "reason": f"run {run_id} is rebuilding it, or was ended while it did",
+                "run_id": run_id,
+                "position": state.position,
+                "positioned_at": _iso(state.positioned_at),
+                "checks": [],
+            }
+            for key, state in sorted(before.items())
+        ],
+    )
+
+
+def record(settings: Settings, evaluations: Sequence[Evaluation], run_id: str) -> None:
+    """Remember what the evaluations say: one event per dataset, one file for all."""
+    before = states(settings, [each.key for each in evaluations])
+    now = wall_clock()
+    platform_log.append(
+        settings, KIND, [_event(each, before[each.key], run_id, now) for each in evaluations]
+    )
+
+
+def open_anyway(settings: Settings, keys: Iterable[str], by: str, reason: str) -> None:
+    """A person takes responsibility: the gate stands open until its next evaluation."""
+    before = states(settings, keys)
+    now = wall_clock()
+    platform_log.append(
+        settings,
+        KIND,
+        [
+            {
+                "key": key,
+                "state": "open",
+                "since": now.isoformat(),
+                "closed_since": None,
+                "open_since": now.isoformat(),
+                "reason": f"opened by {by}: {reason}",
+                "run_id": "",
+                "override_by": by,
+                "position": state.position,
+                "positioned_at": _iso(state.positioned_at),
+                "checks": [dict(check) for check in state.checks],
+            }
+            for key, state in sorted(before.items())
+        ],
+    )
+
+
+def closed_upstream(
+    catalog: Catalog, states: Mapping[str, GateState], key: str
+) -> tuple[GateState, ...]:
+    """The gates above a dataset that are not open, nearest to the sources first."""
+    found = [
+        states.get(each, GateState(each))
+        for each in catalog.ancestors(key)
+        if is_gated(catalog[each])
+    ]
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(
+        sorted(
+            (state for state in found if not state.is_open),
+            key=lambda state: (order[catalog[state.key].layer], state.key),
+        )
+    )
+
+
+def buildable(
+    catalog: Catalog, states: Mapping[str, GateState], keys: Iterable[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Which of the keys may be built, and why the others may not.
+
+    A closed ancestor that is built in the same step does not withhold its children: within a
+    layer dbt's tests stop them, and what they hold is not published until the ancestor opens.
+    """
+    wanted = list(dict.fromkeys(keys))
+    shut = {key: closed_upstream(catalog, states, key) for key in wanted}
+    withheld: dict[str, str] = {}
+    while True:
+        together = set(wanted) - withheld.keys()
+        found = {
+            key: next(state for state in shut[key] if state.key not in together)
+            for key in together
+            if any(state.key not in together for state in shut[key])
+        }
+        if not found:
+            return tuple(key for key in wanted if key in together), withheld
+        for key, state in found.items():
+            withheld[key] = withheld.get(state.key) or _blame(state)
+
+
+def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[PublicTable, ...]:
+    """Every public dataset, fresh where its own gate and all above it are open."""
+    tables: list[PublicTable] = []
+    for dataset in catalog.public():
+        own = states.get(dataset.key, GateState(dataset.key))
+        shut = (*closed_upstream(catalog, states, dataset.key), *(() if own.is_open else (own,)))
+        since = [each.closed_since or each.since for each in shut]
+        known = [each for each in since if each is not None]
+        tables.append(
+            PublicTable(
+                name=dataset.name,
+                relation=dataset.relation,
+                fresh=not shut,
+                reason="; ".join(_blame(each) for each in shut[:3]),
+                since=min(known) if known else None,
+                owner=dataset.owner,
+                tier=dataset.tier,
+                classification=dataset.classification,
+                description=dataset.description,
+                columns=tuple(
+                    PublicColumn(column.name, column.description) for column in dataset.columns
+                ),
+            )
+        )
+    return tuple(tables)
+
+
+def _blame(state: GateState) -> str:
+    return f"gate {state}"
+
+
+def _event(evaluation: Evaluation, before: GateState, run_id: str, now: datetime) -> dict[str, Any]:
+    opened = evaluation.is_open
+    closed_since = None if opened else before.closed_since or now
+    open_since = (before.open_since or now) if opened else None
+    moved = opened and evaluation.position is not None
+    return {
+        "key": evaluation.key,
+        "state": "open" if opened else "closed",
+        "since": _iso(open_since if opened else closed_since),
+        "closed_since": _iso(closed_since),
+        "open_since": _iso(open_since),
+        "reason": evaluation.reason,
+        "run_id": run_id,
+        # Only an open gate moves on: what a closed one saw is looked at again.
+        "position": evaluation.position if moved else before.position,
+        "positioned_at": _iso(now if moved else before.positioned_at),
+        "seconds": evaluation.seconds,
+        "checks": [
+            {
+                "check_id": check.check_id,
+                "type": check.type,
+                "name": check.name,
+                "column": check.column,
+                "outcome": check.outcome,
+                "value": check.value,
+                "threshold": check.threshold,
+                "message": check.message,
+            }
+            for check in evaluation.checks
+        ],
+    }
+
+
+def _state(event: Mapping[str, Any]) -> GateState:
+    return GateState(
+        key=event["key"],
+        state=event["state"],
+        since=_instant(event.get("since")),
+        reason=event.get("reason") or "",
+        run_id=event.get("run_id") or "",
+        checks=tuple(event.get("checks") or ()),
+        position=event.get("position"),
+        closed_since=_instant(event.get("closed_since")),
+        open_since=_instant(event.get("open_since")),
+        positioned_at=_instant(event.get("positioned_at")),
+    )
+
+
+def _iso(value: datetime | None) -> str | None:
+    return value.isoformat() if value is not None else None
+
+
+def _instant(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

@@ -1,0 +1,252 @@
+"""Checks that the runner makes itself: structure, freshness, quarantine.
+
+Soda's schema check takes bigint, integer and decimal for the same type and reads every attached
+database; its freshness check lets timestamps of the future pass. These are a few plain queries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import duckdb
+
+from catalog.catalog import Dataset
+from quality.checks import DeclaredCheck
+from quality.evaluation import CheckResult, shown
+from quality.thresholds import Comparison, Threshold
+
+RECEIVED_ON = re.compile(r"(?:^|/)(\d{4}-\d{2}-\d{2})/")
+
+
+@dataclass(frozen=True)
+class Position:
+    """The newest batch of an entity that its gate opened on, and when."""
+
+    batch_id: int
+    opened_at: datetime
+
+
+@dataclass(frozen=True)
+class _Batch:
+    batch_id: int
+    received_on: date | None
+    rows: int
+    quarantined: int
+    loaded_at: datetime
+
+
+@dataclass(frozen=True)
+class Batches:
+    """One entity's loaded batches that an evaluation looks at."""
+
+    newest: int | None
+    after: int
+    loaded_rows: int
+    quarantined_rows: int
+    received_on: date | None
+
+
+def declared(dataset: Dataset) -> tuple[DeclaredCheck, ...]:
+    checks = [DeclaredCheck("schema", "schema", "schema", None)]
+    hours = freshness_hours(dataset)
+    if hours is not None:
+        bound = Threshold(Comparison("must_be_less_than", hours))
+        checks.append(DeclaredCheck("freshness", "freshness", "hours behind", bound))
+    return tuple(checks)
+
+
+def freshness_hours(dataset: Dataset) -> float | None:
+    """The promised hours, where it is known what to measure."""
+    level = dataset.meta.get("service_level")
+    if not isinstance(level, Mapping) or "freshness_hours" not in level:
+        return None
+    if dataset.layer != "raw" and "column" not in level:
+        return None
+    return float(level["freshness_hours"])
+
+
+def structures(
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Columns and types of every table and view of the workshop itself."""
+    rows = connection.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+        " where database_name = current_database() and not internal order by column_index"
+    ).fetchall()
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, data_type in rows:
+        found.setdefault((schema, table), {})[column] = data_type
+    return found
+
+
+def schema_check(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, actual: Mapping[str, str] | None
+) -> CheckResult:
+    if actual is None:
+        what = "nothing was loaded yet" if dataset.layer == "raw" else "it was never built"
+        return _schema_fault(1, f"{dataset.relation} does not exist: {what}")
+    faults: list[str] = []
+    for column in dataset.columns:
+        if column.name not in actual:
+            faults.append(f"`{column.name}` is missing")
+        elif column.data_type:
+            expected = _canonical(connection, column.data_type)
+            if expected != actual[column.name]:
+                faults.append(f"`{column.name}` is {actual[column.name]}, declared {expected}")
+    if dataset.is_public:
+        known = {column.name for column in dataset.columns}
+        faults += [f"`{name}` is not declared" for name in actual if name not in known]
+    if faults:
+        return _schema_fault(len(faults), "; ".join(faults))
+    return CheckResult("schema", "schema", "schema", "pass", 0.0, "must be as declared")
+
+
+def _schema_fault(count: int, message: str) -> CheckResult:
+    return CheckResult(
+        "schema", "schema", "schema", "fail", float(count), "must be as declared", message=message
+    )
+
+
+_canonical_types: dict[str, str] = {}
+
+
+def _canonical(connection: duckdb.DuckDBPyConnection, data_type: str) -> str:
+    """A declared type as the engine spells it."""
+    if data_type not in _canonical_types:
+        try:
+            row = connection.execute(f"select typeof(null::{data_type})").fetchone()
+        except duckdb.Error:
+            row = None
+        _canonical_types[data_type] = str(row[0]) if row else f"{data_type} (no such type)"
+    return _canonical_types[data_type]
+
+
+def batches(
+    connection: duckdb.DuckDBPyConnection,
+    datasets: Sequence[Dataset],
+    opened: Mapping[str, Position],
+    window_days: Mapping[str, int],
+    as_of: datetime,
+) -> dict[str, Batches]:
+    """Per raw dataset: which batches are due, what was set aside, when it last received."""
+    found: dict[str, list[_Batch]] = {}
+    try:
+        rows = connection.execute(
+            "select source, entity, batch_id, file, row_count, loaded_at,"
+            " coalesce(unread, 0) from raw_ledger.batches left join"
+            " (select batch_id, count(*) as unread from raw_ledger.quarantine"
+            " where replayed_at is null group by batch_id) using (batch_id)"
+        ).fetchall()
+    except duckdb.CatalogException:
+        rows = []
+    for source, entity, batch_id, file, row_count, loaded_at, unread in rows:
+        found.setdefault(f"raw.{source}.{entity}", []).append(
+            _Batch(batch_id, _received_on(file), row_count or 0, unread, loaded_at)
+        )
+    return {
+        each.key: _due(found.get(each.key, []), opened.get(each.key), window_days[each.key], as_of)
+        for each in datasets
+    }
+
+
+def _due(
+    ledger: Sequence[_Batch], opened: Position | None, window_days: int, as_of: datetime
+) -> Batches:
+    """After the last batch the gate opened on, and at least the newest received days."""
+    days = sorted({each.received_on for each in ledger if each.received_on}, reverse=True)
+    after = -1
+    if opened is not None and days and _was_seen(ledger, opened):
+        first_day = days[min(window_days, len(days)) - 1]
+        recent = (x.batch_id for x in ledger if x.received_on and x.received_on >= first_day)
+        after = min(opened.batch_id, min(recent) - 1)
+    due = [each for each in ledger if each.batch_id > after]
+    past = [day for day in days if day <= as_of.date()]
+    return Batches(
+        newest=max((each.batch_id for each in ledger), default=None),
+        after=after,
+        loaded_rows=sum(each.rows for each in due),
+        quarantined_rows=sum(each.quarantined for each in due),
+        received_on=past[0] if past else None,
+    )
+
+
+def _was_seen(ledger: Sequence[_Batch], opened: Position) -> bool:
+    """False after raw was rebuilt from landing: its batches are new, whatever their numbers."""
+    return any(
+        each.batch_id == opened.batch_id and each.loaded_at <= opened.opened_at for each in ledger
+    )
+
+
+def _received_on(file: str) -> date | None:
+    found = RECEIVED_ON.search(file)
+    return date.fromisoformat(found.group(1)) if found else None
+
+
+def quarantine_check(check: DeclaredCheck, batches: Batches) -> CheckResult:
+    assert check.threshold is not None
+    value = float(batches.quarantined_rows)
+    if check.threshold.percent:
+        received = batches.loaded_rows + batches.quarantined_rows
+        value = 100.0 * value / received if received else 0.0
+    return CheckResult(
+        check.check_id,
+        check.type,
+        check.name,
+        check.threshold.judge(value),
+        value,
+        str(check.threshold),
+    )
+
+
+def arrival_check(dataset: Dataset, batches: Batches, as_of: datetime) -> CheckResult:
+    """A file counts as received at the end of its day: no false alarm, at most a day late."""
+    if batches.received_on is None:
+        return _stale(dataset, None, as_of, "nothing was ever received")
+    end = datetime.combine(batches.received_on, datetime.min.time(), as_of.tzinfo)
+    return _stale(dataset, end + timedelta(days=1), as_of, "")
+
+
+def column_freshness_check(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, as_of: datetime
+) -> CheckResult:
+    """The newest value of the column that the service level names; the future does not count."""
+    column = str(dataset.meta["service_level"]["column"])
+    try:
+        row = connection.execute(
+            f'select max("{column}"::timestamptz) from {dataset.relation}'
+            f' where "{column}"::timestamptz <= ?',
+            [as_of],
+        ).fetchone()
+    except duckdb.Error as error:
+        return _stale(dataset, None, as_of, f"cannot be measured: {str(error).splitlines()[0]}")
+    return _stale(dataset, row[0] if row else None, as_of, "holds no row up to now")
+
+
+def _stale(dataset: Dataset, newest: datetime | None, as_of: datetime, none: str) -> CheckResult:
+    hours = freshness_hours(dataset)
+    assert hours is not None
+    threshold = Threshold(Comparison("must_be_less_than", hours))
+    if newest is None:
+        return CheckResult(
+            "freshness", "freshness", "hours behind", "fail", None, str(threshold), message=none
+        )
+    behind = max(0.0, (as_of - newest).total_seconds() / 3600)
+    outcome = threshold.judge(behind)
+    message = ""
+    if outcome != "pass":
+        message = (
+            f"newest data is {shown(behind)} hours old ({newest:%Y-%m-%d %H:%M}),"
+            f" promised within {shown(hours)}"
+        )
+    return CheckResult(
+        "freshness",
+        "freshness",
+        "hours behind",
+        outcome,
+        behind,
+        str(threshold),
+        message=message,
+    )

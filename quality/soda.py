@@ -1,0 +1,197 @@
+"""Soda in this process, on an open connection; its answers are believed only when whole.
+
+Soda's own verdict (`is_ok`, the session's status, the exit code) is never consulted: it is
+computed from log records and counts checks that were not evaluated as passed. Every declared
+check carries an id as its `qualifier`; a check without an answer under its id was not evaluated,
+and an answer must agree with the threshold as we read it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import yaml
+
+from catalog.catalog import Dataset
+from quality.checks import CheckFile, DeclaredCheck
+from quality.evaluation import CheckResult
+from quality.thresholds import Outcome, Threshold
+
+if TYPE_CHECKING:
+    from soda_core.contracts.contract_verification import ContractVerificationSessionResult
+
+DATA_SOURCE = "workshop"
+OUTCOMES: Mapping[str, Outcome] = {
+    "PASSED": "pass",
+    "WARN": "warn",
+    "FAILED": "fail",
+    "NOT_EVALUATED": "not_evaluated",
+    "EXCLUDED": "not_evaluated",
+}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A dataset with the checks that Soda is to run, and the rows they are about."""
+
+    dataset: Dataset
+    file: CheckFile
+    row_filter: str = ""
+
+    @property
+    def checks(self) -> tuple[DeclaredCheck, ...]:
+        return tuple(check for check in self.file.checks if check.by_soda)
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection, scans: Sequence[Scan], as_of: str
+) -> dict[str, tuple[CheckResult, ...]]:
+    """Every declared check of every scan, answered or marked as not evaluated."""
+    asked = [scan for scan in scans if scan.checks]
+    if not asked:
+        return {scan.dataset.key: () for scan in scans}
+    try:
+        session = _session(connection, [contract(scan, as_of) for scan in asked])
+        answers = list(session.contract_verification_results)
+        fault = "" if len(answers) == len(asked) else "Soda answered for other datasets than asked"
+    except Exception as error:  # Soda raises whatever its parts raise; all of it closes the gate.
+        answers, fault = [], f"Soda stopped: {type(error).__name__}: {error}"
+    found: dict[str, tuple[CheckResult, ...]] = {scan.dataset.key: () for scan in scans}
+    for index, scan in enumerate(asked):
+        answer = answers[index] if not fault else None
+        found[scan.dataset.key] = tuple(_read(scan, answer, fault))
+    return found
+
+
+def contract(scan: Scan, as_of: str) -> str:
+    """The complete Soda contract of a check file."""
+    columns: dict[str, dict[str, Any]] = {
+        column.name: {"name": column.name} for column in scan.dataset.columns
+    }
+    checks: list[dict[str, Any]] = []
+    for check in scan.checks:
+        spelt = {check.type: _body(check)}
+        if check.column:
+            entry = columns.setdefault(check.column, {"name": check.column})
+            entry.setdefault("checks", []).append(spelt)
+        else:
+            checks.append(spelt)
+    document: dict[str, Any] = {
+        "dataset": f"{DATA_SOURCE}/{scan.dataset.schema}/{scan.dataset.name}",
+        "variables": {
+            "AS_OF": {"default": as_of},
+            "WINDOW": {"default": f"({scan.row_filter or 'true'})"},
+        },
+        "columns": list(columns.values()),
+    }
+    filters = [f"({part})" for part in (scan.file.filter, scan.row_filter) if part]
+    if filters:
+        document["filter"] = " and ".join(filters)
+    if checks:
+        document["checks"] = checks
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def _body(check: DeclaredCheck) -> dict[str, Any]:
+    body = dict(check.body)
+    if "valid_reference_data" in body:
+        reference = body["valid_reference_data"]
+        body["valid_reference_data"] = {
+            "dataset": f"{DATA_SOURCE}/{reference['schema']}/{reference['table']}",
+            "column": reference["column"],
+        }
+    assert check.threshold is not None
+    return {
+        "name": check.name,
+        "qualifier": check.check_id,
+        **body,
+        "threshold": check.threshold.yaml(),
+    }
+
+
+def _session(
+    connection: duckdb.DuckDBPyConnection, contracts: Sequence[str]
+) -> ContractVerificationSessionResult:
+    session, source, data_source = _library()
+    cursor = connection.cursor()
+    try:
+        cursor.execute("set TimeZone = 'UTC'")
+        return session.execute(
+            contract_yaml_sources=[source.from_str(text) for text in contracts],
+            data_source_impls=[data_source.from_existing_cursor(cursor, name=DATA_SOURCE)],
+        )
+    finally:
+        cursor.close()
+
+
+@cache
+def _library() -> tuple[Any, Any, Any]:
+    # Before the import: afterwards Soda has installed its tracer and waits for the network.
+    os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
+    from soda_core.common.yaml import ContractYamlSource
+    from soda_core.contracts.contract_verification import ContractVerificationSession
+    from soda_duckdb.common.data_sources.duckdb_data_source import DuckDBDataSourceImpl
+
+    return ContractVerificationSession, ContractYamlSource, DuckDBDataSourceImpl
+
+
+def _read(scan: Scan, answer: Any, fault: str) -> list[CheckResult]:
+    given: dict[str, list[Any]] = {}
+    for each in answer.check_results if answer is not None else ():
+        given.setdefault(str(each.check.qualifier), []).append(each)
+    fault = fault or _fault(answer)
+    return [_judge(check, given.get(check.check_id, []), fault) for check in scan.checks]
+
+
+def _fault(answer: Any) -> str:
+    """The engine's first complaint, for the message only: the verdict never depends on it."""
+    if answer is None:
+        return ""
+    if getattr(answer, "error", None) is not None:
+        return str(answer.error)
+    for record in getattr(answer, "log_records", None) or ():
+        if record.levelname in ("ERROR", "CRITICAL"):
+            text = record.getMessage()
+            problem = getattr(record, "exc_info", None)
+            detail = str(problem[1]) if problem and problem[1] is not None else ""
+            return " ".join((detail or text).split())[:400]
+    return ""
+
+
+def _judge(check: DeclaredCheck, answers: Sequence[Any], fault: str) -> CheckResult:
+    threshold = check.threshold
+    assert isinstance(threshold, Threshold)
+    outcome: Outcome = "not_evaluated"
+    value: float | None = None
+    message = ""
+    if len(answers) == 1:
+        outcome = OUTCOMES.get(answers[0].outcome.name, "error")
+        value = _number(answers[0].threshold_value)
+        ours = threshold.judge(value)
+        if outcome in ("pass", "warn", "fail") and outcome != ours:
+            message = f"Soda says {outcome}, its value {value} says {ours} ({threshold})"
+            outcome = "error"
+    if outcome == "not_evaluated":
+        message = f"not evaluated ({fault})" if fault else "not evaluated (no rows to measure?)"
+    return CheckResult(
+        check.check_id,
+        check.type,
+        check.name,
+        outcome,
+        value,
+        str(threshold),
+        check.column,
+        message,
+    )
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None

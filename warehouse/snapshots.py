@@ -1,0 +1,319 @@
+"""Published snapshots: whole, immutable files, and the one pointer that says which is current.
+
+A reader opens the file that the pointer names at that moment and keeps it: later publishes
+neither wait for it nor change what it sees, even when its file is no longer kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from warehouse import platform_log
+from warehouse.errors import LockedError, PublishError
+from warehouse.settings import Settings
+
+KIND = "publishes"
+SUFFIX = ".duckdb"
+TableState = Literal["fresh", "stale", "absent"]
+STATES_TABLE = "published._snapshot"
+
+
+@dataclass(frozen=True)
+class PublicColumn:
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """One row of published._snapshot: which state of the table this snapshot shows, and why."""
+
+    name: str
+    state: TableState
+    shows_snapshot: str | None
+    shows_since: datetime | None
+    stale_since: datetime | None
+    reason: str
+    row_count: int | None
+    owner: str
+    tier: int
+    classification: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    snapshot_id: str
+    path: Path
+    published_at: datetime
+    as_of: datetime
+    run_id: str
+    tables: tuple[PublishedTable, ...]
+    is_current: bool
+    size_bytes: int
+
+    @property
+    def stale(self) -> tuple[PublishedTable, ...]:
+        return tuple(table for table in self.tables if table.state != "fresh")
+
+    def table(self, name: str) -> PublishedTable | None:
+        return next((each for each in self.tables if each.name == name), None)
+
+
+@dataclass(frozen=True)
+class TableDifference:
+    name: str
+    rows_before: int | None
+    rows_after: int | None
+    columns_added: tuple[str, ...]
+    columns_removed: tuple[str, ...]
+    same_content: bool
+
+
+def folder(settings: Settings) -> Path:
+    return settings.published_dir / "snapshots"
+
+
+def snapshot_path(settings: Settings, snapshot_id: str) -> Path:
+    return folder(settings) / f"{snapshot_id}{SUFFIX}"
+
+
+def ids(settings: Settings) -> list[str]:
+    """Kept snapshots, the newest first."""
+    if not folder(settings).is_dir():
+        return []
+    found = [
+        path.stem
+        for path in folder(settings).iterdir()
+        if path.suffix == SUFFIX and not path.name.startswith(".")
+    ]
+    return sorted(found, reverse=True)
+
+
+def current_id(settings: Settings) -> str | None:
+    try:
+        return settings.published_path.readlink().stem
+    except FileNotFoundError:
+        return None
+
+
+def current(settings: Settings) -> Snapshot | None:
+    """What consumers see; None before the first publish."""
+    for _ in range(10):
+        snapshot_id = current_id(settings)
+        if snapshot_id is None:
+            return None
+        try:
+            return show(settings, snapshot_id)
+        except PublishError:
+            # A publish moved the pointer on and let this one go between the two reads.
+            if current_id(settings) == snapshot_id:
+                raise
+    raise PublishError("The published pointer keeps moving.", remedy="Try again.")
+
+
+def kept(settings: Settings) -> tuple[Snapshot, ...]:
+    return tuple(show(settings, snapshot_id) for snapshot_id in ids(settings))
+
+
+def show(settings: Settings, snapshot_id: str) -> Snapshot:
+    path = snapshot_path(settings, snapshot_id)
+    with _reading(settings, snapshot_id) as connection:
+        rows = connection.execute(
+            "select snapshot_id, published_at, as_of, run_id from published._publish"
+        ).fetchall()
+        tables = connection.execute(
+            "select table_name, state, shows_snapshot, shows_since, stale_since, reason,"
+            f" row_count, owner, tier, classification, description from {STATES_TABLE}"
+            " order by table_name"
+        ).fetchall()
+    _, published_at, as_of, run_id = rows[0]
+    return Snapshot(
+        snapshot_id,
+        path,
+        published_at,
+        as_of,
+        run_id,
+        tuple(PublishedTable(*row) for row in tables),
+        current_id(settings) == snapshot_id,
+        path.stat().st_size,
+    )
+
+
+def open_published(settings: Settings, snapshot_id: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A locked, read-only connection to one whole snapshot, `published` being its schema.
+
+    SQL on it can read this file and nothing else. The pointer is resolved once, so a publish
+    during the connection's life changes nothing for it.
+    """
+    for _ in range(10):
+        wanted = snapshot_id or current_id(settings)
+        if wanted is None:
+            raise PublishError(
+                "Nothing is published yet.", remedy="Publish a first snapshot with `sluice run`."
+            )
+        path = snapshot_path(settings, wanted)
+        if not path.exists():
+            # A publish may let the file go between reading the pointer and opening it.
+            if snapshot_id is None and current_id(settings) != wanted:
+                continue
+            raise _gone(settings, wanted)
+        try:
+            return _locked_down(duckdb.connect(str(path.resolve()), read_only=True))
+        except duckdb.IOException as error:
+            if snapshot_id is None and current_id(settings) != wanted:
+                continue
+            raise PublishError(
+                f"Snapshot {wanted} cannot be opened: {str(error).splitlines()[0]}",
+                remedy="Go back to another one: `sluice published rollback <id>`.",
+            ) from error
+    raise PublishError("The published pointer keeps moving.", remedy="Try again.")
+
+
+def _locked_down(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    # Connections of one process to one file share an instance: the first one locks it.
+    row = connection.execute("select current_setting('lock_configuration')").fetchone()
+    if row is None or not row[0]:
+        connection.execute("set global TimeZone = 'UTC'")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+    connection.execute("use published")
+    return connection
+
+
+@contextmanager
+def _reading(settings: Settings, snapshot_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = open_published(settings, snapshot_id)
+    try:
+        yield connection
+    except duckdb.CatalogException as error:
+        raise PublishError(
+            f"{snapshot_path(settings, snapshot_id)} is not a snapshot that Sluice made.",
+            remedy="Move the file away; `sluice published list` shows the others.",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _gone(settings: Settings, snapshot_id: str) -> PublishError:
+    known = ", ".join(ids(settings)) or "none"
+    return PublishError(
+        f"Snapshot {snapshot_id} is not kept (kept: {known}).",
+        remedy="Choose one of these, or raise SLUICE_KEEP_SNAPSHOTS to keep more.",
+    )
+
+
+def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
+    """Switch consumers to a kept snapshot; the next publish goes forward again."""
+    with exclusive(settings):
+        before = current_id(settings)
+        target = show(settings, snapshot_id)
+        point_to(settings, snapshot_id)
+    platform_log.append(
+        settings, KIND, [{"event": "rolled_back", "snapshot_id": snapshot_id, "from": before}]
+    )
+    return show(settings, target.snapshot_id)
+
+
+def differences(settings: Settings, before: str, after: str) -> tuple[TableDifference, ...]:
+    """What changed between two kept snapshots, table by table."""
+    with _reading(settings, before) as first, _reading(settings, after) as second:
+        old, new = _structure(first), _structure(second)
+        found: list[TableDifference] = []
+        for name in sorted(old.keys() | new.keys()):
+            was, now = old.get(name), new.get(name)
+            old_content = _content(first, name, was)
+            new_content = _content(second, name, now)
+            found.append(
+                TableDifference(
+                    name,
+                    old_content[0] if old_content else None,
+                    new_content[0] if new_content else None,
+                    tuple(column for column in now or () if column not in (was or ())),
+                    tuple(column for column in was or () if column not in (now or ())),
+                    was == now and old_content == new_content,
+                )
+            )
+    return tuple(found)
+
+
+def _structure(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
+    rows = connection.execute(
+        "select table_name, list(column_name order by column_index) from duckdb_columns()"
+        " where schema_name = 'published' and table_name not like '\\_%' escape '\\' group by all"
+    ).fetchall()
+    return {name: tuple(columns) for name, columns in rows}
+
+
+def _content(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...] | None
+) -> tuple[int, int | None] | None:
+    """Row count and a hash of the rows as a bag."""
+    if columns is None:
+        return None
+    row = connection.execute(
+        f'select count(*), sum(hash(t)::hugeint) from published."{name}" as t'
+    ).fetchone()
+    return (int(row[0]), row[1]) if row else None
+
+
+@contextmanager
+def exclusive(settings: Settings) -> Iterator[None]:
+    """One publish or roll-back at a time; a killed one leaves no lock behind."""
+    folder(settings).mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(settings.published_dir / ".publish.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockedError(
+                f"Another process is publishing to {settings.published_dir}.",
+                remedy="Let it finish, then try again; `sluice status` names the writer.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def point_to(settings: Settings, snapshot_id: str) -> None:
+    """Switch the pointer in one step that survives a crash (call it under `exclusive`)."""
+    aside = settings.published_dir / f".current.{uuid.uuid4().hex[:8]}.tmp"
+    aside.symlink_to(Path("snapshots") / f"{snapshot_id}{SUFFIX}")
+    aside.replace(settings.published_path)
+    sync(settings.published_dir)
+
+
+def prune(settings: Settings) -> tuple[str, ...]:
+    """Let the oldest go; the current one always stays (call it under `exclusive`)."""
+    now = current_id(settings)
+    others = [snapshot_id for snapshot_id in ids(settings) if snapshot_id != now]
+    gone = others[max(0, settings.keep_snapshots - 1) :]
+    for snapshot_id in gone:
+        snapshot_path(settings, snapshot_id).unlink(missing_ok=True)
+    return tuple(gone)
+
+
+def remove_leftovers(settings: Settings) -> None:
+    """What killed publishes left aside (call it under `exclusive`)."""
+    for place in (folder(settings), settings.published_dir):
+        for path in place.glob(".*.tmp*"):
+            path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
