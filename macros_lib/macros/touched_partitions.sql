@@ -59,7 +59,7 @@
         {%- set fresh = existing is none -%}
         {%- set building = target_relation if fresh else intermediate -%}
         {%- call statement('create') -%}
-            {{ get_create_table_as_sql(False, building, get_empty_subquery_sql(sql)) }}
+            {{ adapter.dispatch('create_empty', 'sluice_macros')(building, sql) }}
         {%- endcall -%}
     {%- else -%}
         {%- set building = target_relation -%}
