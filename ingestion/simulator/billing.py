@@ -32,8 +32,10 @@ from ingestion.simulator.subscriptions import (
 _TRIAL_DAYS = 14
 _PLAN_WEIGHTS = ref.weights(0.34, 0.40, 0.20, 0.06)
 _PLAN_SEATS = ref.weights(0.6, 1.0, 1.8, 4.0)
-_MEDIAN_SEATS = 8.0
-_DAILY_SEATS, _DAILY_UPGRADE, _DAILY_DOWNGRADE, _DAILY_YEARLY = 0.009, 9e-4, 2.5e-4, 8e-4
+_MEDIAN_SEATS = 10.5
+_DAILY_SEATS, _DAILY_UPGRADE, _DAILY_DOWNGRADE, _DAILY_YEARLY = 0.011, 9e-4, 2.5e-4, 8e-4
+# A young company does not sell to the largest teams yet.
+_NO_ENTERPRISE_BEFORE = 100
 _DAILY_MAILBOX, _DAILY_RETURN = 3e-4, 0.0022
 
 
@@ -58,7 +60,7 @@ def _changes(company: Company, day: int, rng: np.random.Generator, outbox: Outbo
     idx = np.flatnonzero((accounts["stage"] == ACTIVE) & (accounts["next_invoice"] > day))
     fit, yearly = accounts["fit"][idx].astype(np.float64), accounts["yearly"][idx]
     plan, seats = accounts["plan"][idx].astype(np.int64), accounts["seats"][idx].astype(np.int64)
-    canceling = np.where(yearly, 3e-4, 1.55e-3) * (1.7 - 1.4 * fit)
+    canceling = np.where(yearly, 3e-4, 1.3e-3) * (1.7 - 1.4 * fit)
     upgrading = np.where(plan < len(ref.PLANS) - 1, _DAILY_UPGRADE, 0.0)
     downgrading = np.where(plan > 0, _DAILY_DOWNGRADE, 0.0)
     lengthening = np.where(yearly, 0.0, _DAILY_YEARLY)
@@ -68,7 +70,7 @@ def _changes(company: Company, day: int, rng: np.random.Generator, outbox: Outbo
     kind = (rng.random(len(idx)) >= hazards).sum(axis=0)
     at = between(rng, day, len(idx), 7, 22)
     share = rng.uniform(0.04, 0.3, len(idx))
-    grows = happens(rng, len(idx), 0.55 + 0.35 * fit)
+    grows = happens(rng, len(idx), 0.6 + 0.35 * fit)
 
     leaving = kind == 0
     cancel(company, day, idx[leaving], at[leaving], outbox)
@@ -166,10 +168,11 @@ def _starts(company: Company, day: int, rng: np.random.Generator, outbox: Outbox
         company.changes("billing.customers", day, INSERT, at, **customer_image(company, idx)),
     )
     plan = pick(rng, n, _PLAN_WEIGHTS)
+    if day < _NO_ENTERPRISE_BEFORE:
+        plan = np.minimum(plan, ref.PLANS.index("business"))
     accounts["plan"][idx] = plan
     wanted = np.round(rng.lognormal(np.log(_MEDIAN_SEATS), 0.8, n) * _PLAN_SEATS[plan])
-    # A young company does not sell to the largest teams yet.
-    accounts["seats"][idx] = np.clip(wanted, 1, min(40 + day, 600))
+    accounts["seats"][idx] = np.clip(wanted, 1, _largest_team(day))
     trial = accounts["start_kind"][idx] == BY_TRIAL
     early = happens(rng, n, 0.3)
     decide = day + np.where(early, rng.integers(4, 13, n), _TRIAL_DAYS)
@@ -182,6 +185,10 @@ def _starts(company: Company, day: int, rng: np.random.Generator, outbox: Outbox
     send_subscriptions(company, day, INSERT, trying, from_when, outbox)
     buying = accounts["start_kind"][idx] == DIRECT
     _begin_paying(company, day, rng, idx[buying], at[buying] + 2000, outbox, INSERT)
+
+
+def _largest_team(day: int) -> int:
+    return min(20 + day // 2, 600)
 
 
 def _returns(company: Company, day: int, rng: np.random.Generator, outbox: Outbox) -> None:

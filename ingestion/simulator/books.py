@@ -9,28 +9,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.simulator import reference as ref
+from ingestion.simulator.columns import days_on, months_on, named, sums, texts
 from ingestion.simulator.defects import KINDS
 from ingestion.simulator.delivery import file_path
 from ingestion.simulator.ledger import (
-    FUNNEL_STEPS,
-    WEEK_WORDS,
     Ledger,
-    active_counts,
 )
-from ingestion.simulator.lines import Block, text
+from ingestion.simulator.names import account_id, company_name
+from ingestion.simulator.product_books import (
+    activation_weekly,
+    active_users_daily,
+    feature_adoption_monthly,
+    funnel_weekly,
+    retention_weekly,
+    sessions_daily,
+)
 from ingestion.simulator.records import DELETE, ENTITIES
-from ingestion.simulator.render import account_id, company_name
 from ingestion.simulator.scale import (
-    FIRST_MS,
-    OPEN_DAYS,
     Array,
-    Ints,
-    dates,
     day_of,
     month_of,
-    month_start,
-    week_of,
-    week_start,
 )
 
 _CONVERTED = ref.LEAD_STATUSES.index("converted")
@@ -64,39 +62,6 @@ def write_books(ledger: Ledger, day: int, folder: Path) -> None:
         aside.replace(folder / f"{name}.parquet")
 
 
-def _texts(block: Block) -> pa.Array:
-    width = block.shape[1]
-    if not len(block):
-        return pa.array([], pa.string())
-    joined = text(np.concatenate([block, np.full((len(block), 1), 10, np.uint8)], axis=1))
-    assert width
-    return pa.array(joined.decode().split("\n")[:-1], pa.string())
-
-
-def _named(values: list[str], codes: Array) -> pa.Array:
-    return pa.array(np.array(values, object)[codes], pa.string())
-
-
-def _on(days: Array) -> pa.Array:
-    return pa.array(dates(np.asarray(days, np.int64)), pa.date32())
-
-
-def _months(months: Array) -> pa.Array:
-    starts = {month: month_start(month) for month in np.unique(months).tolist()}
-    return _on(np.array([starts[month] for month in months.tolist()], np.int64))
-
-
-def _weeks(weeks: Array) -> pa.Array:
-    return _on(np.array([week_start(week) for week in weeks.tolist()], np.int64))
-
-
-def _sums(keys: Array, values: Array, size: int) -> Ints:
-    """Exact integer sums by key."""
-    result = np.zeros(size, np.int64)
-    np.add.at(result, keys, values)
-    return result
-
-
 def mrr_movements(ledger: Ledger) -> dict[str, Array]:
     """Account by account, day by day: closing MRR where it differs from the day before."""
     log = ledger["subscription_changes"]
@@ -107,7 +72,7 @@ def mrr_movements(ledger: Ledger) -> dict[str, Array]:
     change, account = mrr - before, log["account"][order]
     on = day_of(log["changed"][order])
     day_key, place = np.unique(account.astype(np.int64) << 20 | on, return_inverse=True)
-    change = _sums(place, change, len(day_key))
+    change = sums(place, change, len(day_key))
     moved = change != 0
     day_key, change = day_key[moved], change[moved]
     account, on = day_key >> 20, day_key & ((1 << 20) - 1)
@@ -129,9 +94,9 @@ def mrr_movements(ledger: Ledger) -> dict[str, Array]:
 def movements_daily(movements: dict[str, Array]) -> pa.Table:
     return pa.table(
         {
-            "account_id": _texts(account_id(movements["account"])),
-            "movement_on": _on(movements["day"]),
-            "kind": _named(_MOVEMENTS, movements["kind"]),
+            "account_id": texts(account_id(movements["account"])),
+            "movement_on": days_on(movements["day"]),
+            "kind": named(_MOVEMENTS, movements["kind"]),
             "amount_cents": pa.array(movements["change"], pa.int64()),
         }
     )
@@ -151,8 +116,8 @@ def mrr_monthly(movements: dict[str, Array], day: int) -> pa.Table:
     month_index, account_index = np.nonzero((touched | (opening != 0)).T)
     cells = (account_index, month_index)
     columns = {
-        "month_on": _months(month_index),
-        "account_id": _texts(account_id(accounts[account_index])),
+        "month_on": months_on(month_index),
+        "account_id": texts(account_id(accounts[account_index])),
         "opening_cents": opening[cells],
     }
     for kind in _MOVEMENTS:
@@ -175,115 +140,13 @@ def revenue_monthly(ledger: Ledger) -> pa.Table:
     ]
     present = np.unique(np.concatenate(keys))
     columns = {
-        "month_on": _months(present // width),
-        "currency": _named(ref.CURRENCIES, present % width),
+        "month_on": months_on(present // width),
+        "currency": named(ref.CURRENCIES, present % width),
     }
     for (name, roll, column, mask), key in zip(facts, keys, strict=True):
         place = np.searchsorted(present, key)
-        columns[name] = pa.array(_sums(place, roll[column][mask], len(present)))
+        columns[name] = pa.array(sums(place, roll[column][mask], len(present)))
     return pa.table(columns)
-
-
-def active_users_daily(ledger: Ledger, day: int) -> pa.Table:
-    days, seen = ledger["days"], ledger["users"]["days"]
-    counts = np.stack([days["daily"], days["weekly"], days["monthly"]], axis=1)
-    for age in range(min(OPEN_DAYS, day + 1)):
-        counts[day - age] = active_counts(seen, age)
-    return pa.table(
-        {
-            "day_on": _on(np.arange(day + 1)),
-            "daily_count": counts[:, 0],
-            "weekly_count": counts[:, 1],
-            "monthly_count": counts[:, 2],
-        }
-    )
-
-
-def sessions_daily(ledger: Ledger) -> pa.Table:
-    days, users, activity = ledger["days"], ledger["users"], ledger["activity"]
-    sessions, events = days["sessions"].copy(), days["session_events"].copy()
-    ledger.add_sessions(
-        activity["user"], activity["at"], users["last_at"].copy(), users["session_day"].copy(),
-        sessions, events,
-    )  # fmt: skip
-    return pa.table(
-        {
-            "day_on": _on(np.arange(len(days))),
-            "session_count": sessions,
-            "event_count": events,
-        }
-    )
-
-
-def funnel_weekly(ledger: Ledger) -> pa.Table:
-    created = ledger["accounts"]["created"]
-    exists = created >= 0
-    week, steps = week_of(day_of(created[exists])), ledger.funnel_steps()[exists]
-    weeks = np.unique(week)
-    counts = np.zeros((len(weeks), len(FUNNEL_STEPS)), np.int64)
-    for step in range(len(FUNNEL_STEPS)):
-        reached = week[steps > step]
-        np.add.at(counts[:, step], np.searchsorted(weeks, reached), 1)
-    return pa.table(
-        {
-            "week_on": _weeks(np.repeat(weeks, len(FUNNEL_STEPS))),
-            "step": FUNNEL_STEPS * len(weeks),
-            "account_count": counts.ravel(),
-        }
-    )
-
-
-def activation_weekly(ledger: Ledger) -> pa.Table:
-    accounts = ledger["accounts"]
-    exists = accounts["created"] >= 0
-    week, activated = week_of(day_of(accounts["created"][exists])), accounts["activated"][exists]
-    weeks, place = np.unique(week, return_inverse=True)
-    return pa.table(
-        {
-            "week_on": _weeks(weeks),
-            "signed_up_count": np.bincount(place, minlength=len(weeks)),
-            "activated_count": _sums(place, activated.astype(np.int64), len(weeks)),
-        }
-    )
-
-
-def retention_weekly(ledger: Ledger) -> pa.Table:
-    users = ledger["users"]
-    words = np.stack([users[f"weeks_{n}"] for n in range(WEEK_WORDS)], axis=1)
-    cohort = np.full(len(words), -1, np.int64)
-    width = WEEK_WORDS * 64
-    counts = np.zeros((width, width), np.int64)
-    for week in range(width):
-        active = (words[:, week // 64] >> np.uint64(week % 64) & np.uint64(1)).astype(bool)
-        cohort[active & (cohort < 0)] = week
-        counts[:, week] = np.bincount(cohort[active], minlength=width)
-    first, later = np.nonzero(counts)
-    return pa.table(
-        {
-            "cohort_week_on": _weeks(first),
-            "week_number": pa.array(later - first, pa.int32()),
-            "user_count": counts[first, later],
-        }
-    )
-
-
-def feature_adoption_monthly(ledger: Ledger, day: int) -> pa.Table:
-    parts = [ledger["adoption"].dump()]
-    closed = int(parts[0]["month"].max()) + 1 if len(parts[0]["month"]) else 0
-    for month in range(closed, int(month_of(np.array([day]))[0]) + 1):
-        parts.append(ledger.adoption_of(month))
-    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    rows = {name: column[rows["users"] > 0] for name, column in rows.items()}
-    return pa.table(
-        {
-            "month_on": _months(rows["month"]),
-            "feature": _named(ref.FEATURES, rows["feature"]),
-            "user_count": rows["users"],
-            "account_count": rows["accounts"],
-            "active_user_count": rows["active_users"],
-            "active_account_count": rows["active_accounts"],
-        }
-    )
 
 
 def _trials(ledger: Ledger) -> dict[str, Array]:
@@ -306,9 +169,9 @@ def trials_monthly(ledger: Ledger) -> pa.Table:
     months, place = np.unique(month_of(trials["day"]), return_inverse=True)
     return pa.table(
         {
-            "month_on": _months(months),
+            "month_on": months_on(months),
             "trial_count": np.bincount(place, minlength=len(months)),
-            "converted_count": _sums(place, trials["converted"].astype(np.int64), len(months)),
+            "converted_count": sums(place, trials["converted"].astype(np.int64), len(months)),
         }
     )
 
@@ -331,14 +194,14 @@ def growth_monthly(ledger: Ledger, movements: dict[str, Array]) -> pa.Table:
     spend_key = month_of(spend_day) * width + ref.CAMPAIGN_CHANNEL[campaign]
     present = np.unique(np.concatenate([key, spend_key]))
     columns = {
-        "month_on": _months(present // width),
-        "channel": _named(ref.CHANNELS, present % width),
+        "month_on": months_on(present // width),
+        "channel": named(ref.CHANNELS, present % width),
     }
     place = np.searchsorted(present, key)
     for name, counted in counts.items():
-        columns[name] = pa.array(_sums(place, counted.astype(np.int64), len(present)))
+        columns[name] = pa.array(sums(place, counted.astype(np.int64), len(present)))
     columns["spend_cents"] = pa.array(
-        _sums(np.searchsorted(present, spend_key), spend["usd"][exported], len(present))
+        sums(np.searchsorted(present, spend_key), spend["usd"][exported], len(present))
     )
     return pa.table(columns)
 
@@ -357,12 +220,12 @@ def accounts_history(ledger: Ledger) -> pa.Table:
     instant_type = pa.timestamp("us", tz="UTC")
     return pa.table(
         {
-            "account_id": _texts(account_id(account)),
+            "account_id": texts(account_id(account)),
             "valid_from": pa.array(changed * 1000, pa.int64()).cast(instant_type),
             "valid_to": pa.array(until * 1000, pa.int64(), mask=until < 0).cast(instant_type),
-            "name": _texts(company_name(name)),
-            "industry": _named(ref.INDUSTRIES, industry),
-            "country": _named(ref.COUNTRIES, country),
+            "name": texts(company_name(name)),
+            "industry": named(ref.INDUSTRIES, industry),
+            "country": named(ref.COUNTRIES, country),
             "employee_count": pa.array(employees, pa.int64()),
             "is_deleted": pa.array(op == DELETE),
         }
@@ -377,9 +240,9 @@ def defects(ledger: Ledger) -> pa.Table:
         {
             "source": [name.split(".")[0] for name in names],
             "entity": [name.split(".")[1] for name in names],
-            "received_on": _on(log["day"]),
+            "received_on": days_on(log["day"]),
             "file": pa.array([file_path(*place) for place in places], pa.string()),
-            "kind": _named(KINDS, log["kind"]),
+            "kind": named(KINDS, log["kind"]),
             "row_count": pa.array(log["rows"], pa.int64()),
         },
         schema=pa.schema(
@@ -389,6 +252,3 @@ def defects(ledger: Ledger) -> pa.Table:
             ]
         ),
     )  # fmt: skip
-
-
-assert FIRST_MS % 1000 == 0

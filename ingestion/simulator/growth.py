@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from ingestion.simulator import reference as ref
+from ingestion.simulator.accounts import open_accounts
 from ingestion.simulator.chance import Domain, between, happens, pick, stream
-from ingestion.simulator.company import Company, columns, open_accounts
+from ingestion.simulator.company import Company, columns
 from ingestion.simulator.records import NONE, Outbox, records
 from ingestion.simulator.scale import Array, Ints, weekday
 

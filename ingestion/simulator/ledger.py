@@ -16,7 +16,6 @@ from ingestion.simulator.records import INSERT
 from ingestion.simulator.roll import Layout, Roll
 from ingestion.simulator.scale import (
     HOUR_MS,
-    MINUTE_MS,
     OPEN_DAYS,
     Array,
     Ints,
@@ -26,12 +25,12 @@ from ingestion.simulator.scale import (
     month_start,
     week_of,
 )
+from ingestion.simulator.sessions import active_counts, add_sessions
 
 FUNNEL_STEPS: Final = [
     "signed_up", "teammate_invited", "integration_connected", "report_created", "report_shared",
 ]  # fmt: skip
 FUNNEL_WINDOW, ACTIVATION_WINDOW = 672 * HOUR_MS, 336 * HOUR_MS
-SESSION_GAP = 30 * MINUTE_MS
 _FUNNEL_DAYS = 28 + OPEN_DAYS + 1
 _STEP_OF_NAME = np.array(
     [FUNNEL_STEPS.index(name) if name in FUNNEL_STEPS else 0 for name in ref.EVENT_NAMES],
@@ -218,7 +217,7 @@ class Ledger:
             on = day_of(self["activity"]["at"])
             done = on <= final
             activity = self["activity"]
-            self.add_sessions(
+            add_sessions(
                 activity["user"][done], activity["at"][done], self["users"]["last_at"],
                 self["users"]["session_day"], days["sessions"], days["session_events"],
             )  # fmt: skip
@@ -228,36 +227,6 @@ class Ledger:
                 self._close_month(month)
         if day % 7 == 6:
             self._close_funnels(day)
-
-    @staticmethod
-    def add_sessions(
-        user: Array, at: Array, last_at: Array, session_day: Array, sessions: Array,
-        session_events: Array,
-    ) -> None:  # fmt: skip
-        """Count these events, which follow all that were counted before, into sessions."""
-        if not len(user):
-            return
-        begin = int(at.min())
-        order = np.argsort((user.astype(np.int64) << 40) | (at - begin))
-        user, at = user[order], at[order]
-        first = np.ones(len(user), bool)
-        first[1:] = user[1:] != user[:-1]
-        before = np.empty_like(at)
-        before[1:] = at[:-1]
-        before[first] = last_at[user[first]]
-        starts = at - before > SESSION_GAP
-        on = day_of(at)
-        # The session an event belongs to is its user's latest start; else the one carried on.
-        marker = np.where(starts, np.arange(len(user)), np.where(first, -1, 0))
-        known = starts | first
-        position = np.maximum.accumulate(np.where(known, np.arange(len(user)), 0))
-        carried = marker[position] < 0
-        belongs = np.where(carried, session_day[user], on[position])
-        sessions += np.bincount(on[starts], minlength=len(sessions))[: len(sessions)]
-        session_events += np.bincount(belongs, minlength=len(sessions))[: len(sessions)]
-        last = np.append(first[1:], True)
-        last_at[user[last]] = at[last]
-        session_day[user[last]] = belongs[last]
 
     def adoption_of(self, month: int) -> dict[str, Array]:
         """Users and accounts of each feature in a month that is still open."""
@@ -308,13 +277,6 @@ class Ledger:
             before = np.where(reached, first, before)
             steps += reached
         return np.where(accounts["steps"] > 0, accounts["steps"], steps)
-
-
-def active_counts(days: Array, age: int) -> tuple[int, int, int]:
-    """Users active within 1, 7 and 28 days up to the day of that age."""
-    seen = days >> np.uint64(age)
-    counts = [int(np.count_nonzero(seen & np.uint64((1 << length) - 1))) for length in (1, 7, 28)]
-    return counts[0], counts[1], counts[2]
 
 
 def _invoice_values(facts: Array) -> dict[str, Array]:

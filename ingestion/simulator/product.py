@@ -14,8 +14,8 @@ from ingestion.simulator.company import (
     PAST_DUE,
     TRIAL,
     Company,
-    feature_popularity,
 )
+from ingestion.simulator.people import feature_popularity
 from ingestion.simulator.records import Outbox, records
 from ingestion.simulator.scale import (
     DAY_MS,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -28,6 +26,7 @@ from ingestion.simulator.lines import (
     whole,
     words,
 )
+from ingestion.simulator.names import account_id, company_name, domain, email, person
 from ingestion.simulator.records import DELETE
 from ingestion.simulator.scale import (
     COMPANY_NAME_DAY,
@@ -37,78 +36,31 @@ from ingestion.simulator.scale import (
     day_start,
 )
 
-
-def _plain(word: str) -> str:
-    """Lower-case ASCII, as in an address."""
-    bare = unicodedata.normalize("NFKD", word.replace("Ł", "L"))
-    return re.sub("[^a-z]", "", bare.encode("ascii", "ignore").decode().lower())
-
-
-def _table(values: Sequence[str]) -> Block:
-    return words(values)
-
-
-_COUNTRIES, _CURRENCIES = _table(ref.COUNTRIES), _table(ref.CURRENCIES)
-_INDUSTRIES, _LOCALES = _table(ref.INDUSTRIES), _table(ref.LOCALES)
-_ROLES, _PLANS, _STATUSES = _table(ref.ROLES), _table(ref.PLANS), _table(ref.STATUSES)
-_INVOICE_STATUSES, _PAYMENT_STATUSES = _table(ref.INVOICE_STATUSES), _table(ref.PAYMENT_STATUSES)
-_METHODS, _REASONS = _table(ref.METHODS), _table(ref.REFUND_REASONS)
-_CHANNELS, _LEAD_STATUSES = _table(ref.CHANNELS), _table(ref.LEAD_STATUSES)
-_CAMPAIGNS = _table([row[0] for row in ref.CAMPAIGNS])
-_CAMPAIGN_CURRENCIES = _table([ref.CURRENCIES[row[2]] for row in ref.CAMPAIGNS])
-_OPERATIONS = _table(ref.OPERATIONS)
-_INTERVALS = _table(["month", "year"])
-_PLAN_NAMES = _table([plan.capitalize() for plan in ref.PLANS])
-_MAILBOXES = _table(["billing", "finance", "accounts.payable", "invoices"])
-_GIVEN, _FAMILY = _table(ref.GIVEN_NAMES), _table(ref.FAMILY_NAMES)
-_GIVEN_PLAIN = _table([_plain(name) for name in ref.GIVEN_NAMES])
-_FAMILY_PLAIN = _table([_plain(name) for name in ref.FAMILY_NAMES])
-_FIRST, _SECOND = _table(ref.COMPANY_FIRST), _table(ref.COMPANY_SECOND)
-_FIRST_PLAIN = _table([_plain(word) for word in ref.COMPANY_FIRST])
-_SECOND_PLAIN = _table([_plain(word) for word in ref.COMPANY_SECOND])
-_SUFFIX = _table(ref.COMPANY_SUFFIX)
+_COUNTRIES, _CURRENCIES = words(ref.COUNTRIES), words(ref.CURRENCIES)
+_INDUSTRIES, _LOCALES = words(ref.INDUSTRIES), words(ref.LOCALES)
+_ROLES, _PLANS, _STATUSES = words(ref.ROLES), words(ref.PLANS), words(ref.STATUSES)
+_INVOICE_STATUSES, _PAYMENT_STATUSES = words(ref.INVOICE_STATUSES), words(ref.PAYMENT_STATUSES)
+_METHODS, _REASONS = words(ref.METHODS), words(ref.REFUND_REASONS)
+_CHANNELS, _LEAD_STATUSES = words(ref.CHANNELS), words(ref.LEAD_STATUSES)
+_CAMPAIGNS = words([row[0] for row in ref.CAMPAIGNS])
+_CAMPAIGN_CURRENCIES = words([ref.CURRENCIES[row[2]] for row in ref.CAMPAIGNS])
+_OPERATIONS = words(ref.OPERATIONS)
+_INTERVALS = words(["month", "year"])
+_PLAN_NAMES = words([plan.capitalize() for plan in ref.PLANS])
+_MAILBOXES = words(["billing", "finance", "accounts.payable", "invoices"])
 _PURCHASE_ORDERS = 4
 
 # Events: whole stretches of the line that come from few values are looked up at once.
-_EVENT_NAMES = _table(ref.EVENT_NAMES)
-_PLATFORMS = _table(ref.PLATFORMS)
-_VERSIONS = _table(ref.APP_VERSIONS)
-_NAME_FEATURES = _table(
+_EVENT_NAMES = words(ref.EVENT_NAMES)
+_PLATFORMS = words(ref.PLATFORMS)
+_VERSIONS = words(ref.APP_VERSIONS)
+_NAME_FEATURES = words(
     [
         f'"{ref.FEATURES[code]}"' if code < len(ref.FEATURES) else "null"
         for code in ref.EVENT_FEATURE.tolist()
     ]
 )
-_EXPERIMENTS = _table(["", *(f',"experiment":"{arm}"' for arm in ref.EXPERIMENT_ARMS[1:])])
-
-
-def account_id(numbers: Array) -> Block:
-    return joined(b"acc_", digits(numbers))
-
-
-def company_name(codes: Array) -> Block:
-    rest, suffix = np.divmod(codes, len(ref.COMPANY_SUFFIX))
-    first, second = np.divmod(rest, len(ref.COMPANY_SECOND))
-    return joined(_FIRST[first], b" ", _SECOND[second], _SUFFIX[suffix])
-
-
-def _domain(codes: Array) -> Block:
-    rest = codes // len(ref.COMPANY_SUFFIX)
-    first, second = np.divmod(rest, len(ref.COMPANY_SECOND))
-    return joined(_FIRST_PLAIN[first], _SECOND_PLAIN[second], b".example")
-
-
-def _person(codes: Array) -> Block:
-    given, family = np.divmod(codes, len(ref.FAMILY_NAMES))
-    return joined(_GIVEN[given], b" ", _FAMILY[family])
-
-
-def _email(people: Array, numbers: Array, domains: Array) -> Block:
-    given, family = np.divmod(people, len(ref.FAMILY_NAMES))
-    return joined(
-        _GIVEN_PLAIN[given], b".", _FAMILY_PLAIN[family], b".", whole(numbers), b"@",
-        _domain(domains),
-    )  # fmt: skip
+_EXPERIMENTS = words(["", *(f',"experiment":"{arm}"' for arm in ref.EXPERIMENT_ARMS[1:])])
 
 
 def _maybe_instant(milliseconds: Array) -> Block:
@@ -145,8 +97,8 @@ def _users(rows: Array) -> Block:
     return _change(
         "usr", rows, key,
         [
-            b',"email":"', _email(rows["person"], rows["user"], rows["domain"]),
-            b'","full_name":"', _person(rows["person"]), b'","locale":"',
+            b',"email":"', email(rows["person"], rows["user"], rows["domain"]),
+            b'","full_name":"', person(rows["person"]), b'","locale":"',
             _LOCALES[rows["locale"]], b'","created_at":"', instant(rows["created"]), b'"',
         ],
     )  # fmt: skip
@@ -171,7 +123,7 @@ def _customers(rows: Array) -> Block:
         [
             b',"account_id":"', account_id(rows["account"]), b'","currency":"',
             _CURRENCIES[rows["currency"]], b'","country":"', _COUNTRIES[rows["country"]],
-            b'","billing_email":"', _MAILBOXES[rows["mailbox"]], b"@", _domain(rows["domain"]),
+            b'","billing_email":"', _MAILBOXES[rows["mailbox"]], b"@", domain(rows["domain"]),
             b'","created_at":"', instant(rows["created"]), b'"',
         ],
     )  # fmt: skip
@@ -303,7 +255,7 @@ def _leads(rows: Array) -> Block:
     account = optional(rows["account"] >= 0, account_id(np.maximum(rows["account"], 0)))
     return joined(
         b"lead_", digits(rows["lead"]), b",",
-        _email(rows["person"], rows["lead"], rows["company"]), b',"',
+        email(rows["person"], rows["lead"], rows["company"]), b',"',
         company_name(rows["company"]), b'",', _CHANNELS[rows["channel"]], b",",
         _COUNTRIES[rows["country"]], b",", _LEAD_STATUSES[rows["status"]], b",", account, b",",
         instant(rows["created"]), b",", instant(rows["updated"]), b"\n",

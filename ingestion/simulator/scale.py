@@ -42,9 +42,9 @@ class Size:
 SIZES = {
     size.name: size
     for size in (
-        Size("small", 600, 3.0),
-        Size("medium", 10_000, 4.5),
-        Size("large", 60_000, 5.8),
+        Size("small", 600, 2.7),
+        Size("medium", 10_000, 3.6),
+        Size("large", 60_000, 5.0),
     )
 }
 

@@ -11,11 +11,12 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from ingestion.simulator.accidents import ACCIDENTS, Broken, land_broken, land_mended
+from ingestion.simulator.accounts import account_changes_day
 from ingestion.simulator.billing import billing_day
 from ingestion.simulator.books import write_books
-from ingestion.simulator.company import account_changes_day, people_day
 from ingestion.simulator.delivery import Delivered, Landing, clock_text
 from ingestion.simulator.growth import growth_day, rates_day
+from ingestion.simulator.people import people_day
 from ingestion.simulator.product import product_day
 from ingestion.simulator.records import Outbox
 from ingestion.simulator.scale import DEFAULT_DAYS, SIZES, calendar_day

@@ -12,7 +12,7 @@ from ingestion.simulator import simulate
 from warehouse.settings import Settings
 
 # Long enough for every kind of drift (the last begins on day 243).
-HISTORY_DAYS = 260
+HISTORY_DAYS = 250
 # Long enough that days, months and funnels become final on the way.
 SHORT_DAYS = 60
 

@@ -99,8 +99,8 @@ def test_the_events_of_a_day_are_held_back_until_they_come(
 ) -> None:
     simulate.inject(settings, "stale-source")
     landing = Path(settings.landing_url)
-    assert not list((landing / "events/events").glob("2025-09-18"))
-    assert list((landing / "billing/exchange_rates").glob("2025-09-18"))
+    assert not list((landing / "events/events").glob("2025-09-08"))
+    assert list((landing / "billing/exchange_rates").glob("2025-09-08"))
     last_day = "select daily_count from '{}' order by day_on desc limit 1"
     book = settings.books_dir / "active_users_daily.parquet"
     assert duckdb.execute(last_day.format(book)).fetchone() == (0,)
@@ -109,7 +109,7 @@ def test_the_events_of_a_day_are_held_back_until_they_come(
 
     (mended,) = simulate.mend(settings)
     assert mended.row_count > 500
-    assert len(list((landing / "events/events/2025-09-18").glob("*.jsonl"))) == len(mended.files)
+    assert len(list((landing / "events/events/2025-09-08").glob("*.jsonl"))) == len(mended.files)
     active = duckdb.execute(last_day.format(book)).fetchone()
     assert active is not None and active[0] > 50
 

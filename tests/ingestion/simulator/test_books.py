@@ -37,12 +37,13 @@ def differences(
     derived = BOOKS[book].format(
         seeds=PROJECT_ROOT / "seeds", books=played.books, last_day=last_day
     )
+    connection.execute(f"create or replace temp table derived as {derived}")
     kept = f"select * from read_parquet('{played.books}/{book}.parquet')"
     return connection.execute(
         f"""
-        (select 'derived only' as where_from, * from (({derived}) except all ({kept})))
+        (select 'derived only' as where_from, * from (from derived except all ({kept})))
         union all
-        (select 'in the book only', * from (({kept}) except all ({derived})))
+        (select 'in the book only', * from (({kept}) except all from derived))
         limit 10
         """
     ).fetchall()
@@ -82,6 +83,28 @@ def test_invoices_add_up_to_the_cent(landed: duckdb.DuckDBPyConnection) -> None:
         """
     ).fetchall()
     assert wrong == []
+
+
+def test_no_session_reaches_a_day(landed: duckdb.DuckDBPyConnection) -> None:
+    longest = landed.execute(
+        """
+        with marked as (
+            select user_id, true_at, true_at - lag(true_at) over (
+                partition by user_id order by true_at, event_id
+            ) > interval 30 minute as starts
+            from activity
+        ),
+        numbered as (
+            select user_id, true_at, count(*) filter (where starts) over (
+                partition by user_id order by true_at
+            ) as number
+            from marked
+        )
+        select max(length) < interval 24 hour
+        from (select max(true_at) - min(true_at) as length from numbered group by user_id, number)
+        """
+    ).fetchone()
+    assert longest == (True,)
 
 
 def test_an_account_has_at_most_one_subscription_that_is_not_canceled(

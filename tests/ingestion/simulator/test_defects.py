@@ -112,8 +112,8 @@ def test_what_was_sent_broken_is_sent_right_within_two_days(files: Files, histor
                 right.setdefault(key[1], []).append(on)
     due = {key: on for key, on in broken.items() if on <= history.summary.last_day - TWO_DAYS}
     assert due
-    for key, on in due.items():
-        assert any(on < again <= on + TWO_DAYS for again in right[key])
+    for invoice, on in due.items():
+        assert any(on < again <= on + TWO_DAYS for again in right[invoice])
 
 
 def test_repetitions_are_those_recorded(files: Files, recorded: Counter[tuple[str, str]]) -> None:
