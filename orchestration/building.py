@@ -1,7 +1,5 @@
 """staging, curated, marts: one warm dbt call per step, on what the gates let through."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 

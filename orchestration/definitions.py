@@ -10,6 +10,7 @@ from orchestration.building import build_step, seeds_step
 from orchestration.dbt_tests import data_tests
 from orchestration.gating import gate_step
 from orchestration.loading import load_step
+from orchestration.measuring import metrics_step
 from orchestration.publishing import publish_step
 from orchestration.specs import landing_spec, published_key
 from orchestration.writer import WRITER, writer
@@ -56,6 +57,7 @@ def build_definitions() -> dg.Definitions:
                 for branch in built
             ),
             publishing,
+            metrics_step(catalog),
         ],
         asset_checks=[gate_step(catalog, each) for each in checked],
         jobs=[everything, publish_job],

@@ -1,7 +1,5 @@
 """The gates: after each layer, what was agreed is checked; what fails shuts what is downstream."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 

@@ -1,7 +1,5 @@
 """Landing → raw: one step per source, so that one source's trouble is not another's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -36,7 +34,6 @@ def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
         gate.mark_pending(settings(), [each.key for each in branch.datasets], context.run_id)
         with closing(connect(settings())) as connection:
             result = load_source(settings(), connection, source)
-        entities = {each.entity: each for each in result.entities}
         if result.refused:
             # Nothing of a source is loaded while one of its files is refused: none of it is whole.
             reason = "; ".join(f"{each.file}: {each.reason}" for each in result.refused)
@@ -51,14 +48,12 @@ def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
                 },
                 allow_retries=False,
             )
-        rows = sum(each.rows for each in result.entities)
-        quarantined = sum(each.quarantined for each in result.entities)
-        note = f", {quarantined:,} quarantined" if quarantined else ""
-        say(context, f"✓ load {source}: {rows:,} rows{note}")
+        note = f", {result.quarantined:,} quarantined" if result.quarantined else ""
+        say(context, f"✓ load {source}: {result.files:,} files, {result.rows:,} rows{note}")
         for dataset in branch.datasets:
             if dataset.key not in chosen:
                 continue
-            loaded = entities.get(dataset.name)
+            loaded = result.entities.get(dataset.name)
             yield dg.MaterializeResult(
                 asset_key=asset_key(dataset),
                 metadata={

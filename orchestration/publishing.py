@@ -1,7 +1,5 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

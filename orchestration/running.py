@@ -43,7 +43,9 @@ def prepare_dagster_home(settings: Settings) -> Path:
 def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
     """Run everything due, or a selection; publish what is open even where a gate closed."""
     prepare_dagster_home(settings())
-    logging.getLogger("dagster").setLevel(logging.ERROR)
+    # The step says what happened; libraries speak through the log of the run.
+    for library in ("dagster", "soda"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     chosen = chosen_datasets(load_catalog(settings()), selection)
 
     import dagster as dg

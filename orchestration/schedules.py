@@ -1,8 +1,9 @@
 """When things run by themselves: every morning, when files arrive, and after a closed gate."""
 
-from __future__ import annotations
-
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition as Job,
+)
 
 from ingestion.load import newest_landed
 from warehouse.settings import settings
@@ -10,7 +11,7 @@ from warehouse.settings import settings
 RUN_LABEL = "sluice/run"
 
 
-def daily(everything: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def daily(everything: Job) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="daily",
         job=everything,
@@ -21,7 +22,7 @@ def daily(everything: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     )
 
 
-def landed(everything: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def landed(everything: Job) -> dg.SensorDefinition:
     @dg.sensor(
         name="new_landing_files",
         job=everything,
@@ -44,9 +45,7 @@ def landed(everything: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     return look
 
 
-def publish_the_rest(
-    everything: dg.UnresolvedAssetJobDefinition, publishing: dg.UnresolvedAssetJobDefinition
-) -> dg.SensorDefinition:
+def publish_the_rest(everything: Job, publishing: Job) -> dg.SensorDefinition:
     """A closed gate fails its run before the publish: what is open is published all the same."""
 
     @dg.run_failure_sensor(

@@ -1,7 +1,5 @@
 """One writer at a time: a run holds the workshop's lock from its first step to its last."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

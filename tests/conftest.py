@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -115,3 +116,21 @@ def books_workshop(demo: Demo) -> Iterator[BooksWorkshop]:
     connection.execute("use published")
     yield BooksWorkshop(here, connection, here.books_dir)
     connection.close()
+
+
+@pytest.fixture
+def own_demo(demo: Demo, tmp_path: Path) -> Sluice:
+    """A private copy of the demo, to break: landed files never change, so they are linked."""
+    source = demo.sluice.folder
+    shutil.copytree(source / "data" / "landing", tmp_path / "data" / "landing", copy_function=link)
+    for name in ("warehouse", "published", "simulator", "books", "dbt"):
+        shutil.copytree(source / "data" / name, tmp_path / "data" / name, symlinks=True)
+    shutil.copytree(source / "dagster", tmp_path / "dagster", symlinks=True)
+    return sluice_in(tmp_path)
+
+
+def link(source: str, target: str) -> None:
+    if source.endswith("_clock.json"):
+        shutil.copy(source, target)
+    else:
+        os.link(source, target)

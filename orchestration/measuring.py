@@ -1,0 +1,109 @@
+"""Metrics as assets: after each publish every metric is asked, and its newest value is shown."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from catalog.catalog import Catalog
+from orchestration.progress import say
+from orchestration.specs import published_key
+from orchestration.writer import RETRIES
+from serving import metrics as serving_metrics
+from serving.definitions import Metric
+from warehouse.clock import as_of
+from warehouse.errors import SluiceError
+from warehouse.settings import settings
+
+STEP = "metrics"
+
+
+def metric_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["metrics", name])
+
+
+def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=STEP,
+        description="Ask every governed number of the snapshot that was just published.",
+        specs=[_spec(catalog, name, node) for name, node in sorted(_metrics(catalog).items())],
+        can_subset=True,
+        retry_policy=RETRIES,
+    )
+    def measure(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        wrong: list[str] = []
+        found = serving_metrics.list_metrics(settings())
+        for metric in found:
+            key = metric_key(metric.name)
+            if key not in context.selected_asset_keys:
+                continue
+            try:
+                value, when = newest(metric)
+            except SluiceError as error:
+                wrong.append(f"{metric.name}: {error.what}")
+                continue
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata={
+                    "value": dg.MetadataValue.float(value) if value is not None else "no value",
+                    "as of": str(when),
+                    "unit": metric.unit,
+                },
+            )
+        sign = "✗" if wrong else "✓"
+        say(context, f"{sign} metrics: {len(found) - len(wrong)} of {len(found)} answered")
+        if wrong:
+            raise dg.Failure("; ".join(wrong), allow_retries=False)
+
+    return measure
+
+
+def newest(metric: Metric) -> tuple[float | None, object]:
+    """The metric's value in its finest grain's newest period."""
+    if metric.requires or not metric.grains:
+        return None, "needs a dimension"
+    today = as_of(settings()).date()
+    start = date(today.year - 1, today.month, 1)
+    grain = metric.grains[0]
+    answer = serving_metrics.query(
+        settings(), [metric.name], [grain], start=start, end=today, order=[f"-{grain}"], limit=2
+    )
+    for when, value in answer.rows:
+        if value is not None:
+            return float(value), when
+    return None, "no value"
+
+
+def _spec(catalog: Catalog, name: str, node: Mapping[str, Any]) -> dg.AssetSpec:
+    meta = dict(node["config"].get("meta") or node.get("meta") or {})
+    owner = str(meta.get("owner", ""))
+    return dg.AssetSpec(
+        metric_key(name),
+        deps=[published_key(catalog[key]) for key in sorted(_reads(catalog, node))],
+        skippable=True,
+        description=(node.get("description") or "").strip() or None,
+        group_name="metrics",
+        owners=[f"team:{owner}"] if owner else [],
+        kinds={"metricflow"},
+        tags={"sluice/layer": "metrics", "sluice/tier": str(meta.get("tier", 3))},
+        metadata={"type": str(node["type"])},
+    )
+
+
+def _metrics(catalog: Catalog) -> dict[str, Mapping[str, Any]]:
+    return {node["name"]: node for node in catalog.manifest["metrics"].values()}
+
+
+def _reads(catalog: Catalog, node: Mapping[str, Any]) -> set[str]:
+    """The public datasets below a metric, through semantic models and other metrics."""
+    found: set[str] = set()
+    for unique_id in node["depends_on"]["nodes"]:
+        key = catalog.keys_by_unique_id.get(unique_id)
+        if key is not None:
+            found |= {key} if catalog[key].is_public else set()
+        else:
+            below = {**catalog.manifest["semantic_models"], **catalog.manifest["metrics"]}
+            if unique_id in below:
+                found |= _reads(catalog, below[unique_id])
+    return found

@@ -1,0 +1,116 @@
+"""The front door, as a person and as a script use it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import Demo, Sluice, sluice_in
+
+from cli.main import sluice as root
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        found.append((*path, name))
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", commands(root), ids=" ".join)
+def test_every_command_says_what_it_does(path: tuple[str, ...]) -> None:
+    command: click.Command = root
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    assert command.help and len(command.help) > 20
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in {"help", "limit", "seed"}:
+            plain = parameter.help or isinstance(parameter.type, click.Choice)
+            assert plain, f"{' '.join(path)} {parameter.name}"
+
+
+def test_the_demo_prints_key_figures_and_where_to_look_next(demo: Demo) -> None:
+    for word in ("MRR", "Done in", "sluice status", "make up", "✓ publish"):
+        assert word in demo.output
+    assert "✗" not in demo.output
+
+
+def test_no_colour_code_reaches_a_pipe(demo: Demo) -> None:
+    assert "\x1b[" not in demo.output
+
+
+def test_status_says_what_is_published_closed_and_quarantined(demo: Demo) -> None:
+    status: Any = demo.sluice.json("status")
+    assert status["gates"]["shut"] == [] and status["gates"]["never_built"] == 0
+    assert status["published"]["stale"] == [] and status["published"]["tables"] > 20
+    assert status["quarantine"] and status["writer"] is None
+    text = demo.sluice("status").stdout
+    assert "Published: snapshot" in text and "0 closed" in text
+
+
+def test_query_answers_as_table_json_and_csv(demo: Demo) -> None:
+    sql = "select sum(mrr_amount) as mrr from finance_mrr_daily where day_on = date '2026-03-31'"
+    rows: Any = demo.sluice.json("query", sql)
+    assert float(rows[0]["mrr"]) > 0
+    printed = list(csv.reader(io.StringIO(demo.sluice("query", sql, "--csv").stdout)))
+    assert printed == [["mrr"], [rows[0]["mrr"]]]
+    assert "mrr" in demo.sluice("query", sql).stdout
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select * from finance_mrr_dayly", "finance_mrr_daily"),
+        ("drop table finance_mrr_daily", "read"),
+        ("select * from read_csv('/etc/passwd')", ""),
+    ],
+)
+def test_query_refuses_in_plain_words(demo: Demo, sql: str, said: str) -> None:
+    answer = demo.sluice("query", sql, code=1)
+    assert said in answer.stderr and "Traceback" not in answer.stderr and "→" in answer.stderr
+
+
+def test_roll_back_switches_consumers_and_the_next_run_goes_on(own_demo: Sluice) -> None:
+    own_demo("simulate", "--next-day")
+    own_demo("run")
+    kept: Any = own_demo.json("published", "list")
+    newest, older = kept[0], kept[1]
+    assert newest["is_current"] and not older["is_current"]
+    own_demo("published", "rollback", older["snapshot_id"])
+    now: Any = own_demo.json("status")
+    assert now["published"]["snapshot"] == older["snapshot_id"]
+    assert "changed" in own_demo("published", "diff", older["snapshot_id"],
+                                 newest["snapshot_id"]).stdout  # fmt: skip
+
+
+def test_doctor_finds_a_sound_set_up_sound(demo: Demo) -> None:
+    findings: Any = demo.sluice.json("doctor")
+    assert [each["name"] for each in findings if not each["is_good"]] == []
+
+
+def test_doctor_names_a_wrong_setting_and_its_remedy(tmp_path: Path) -> None:
+    told = sluice_in(tmp_path, SLUICE_KEEP_SNAPSHOTS="many")("doctor", code=2)
+    text = told.stdout + told.stderr
+    assert "SLUICE_KEEP_SNAPSHOTS" in text and "many" in text and "Traceback" not in text
+
+
+def test_before_anything_is_there_each_command_says_how_to_begin(tmp_path: Path) -> None:
+    empty = sluice_in(tmp_path)
+    assert "sluice run" in empty("published", "list").stdout
+    asked = empty("query", "select 1", code=1)
+    assert "sluice run" in asked.stderr
+    assert "nothing yet" in empty("status").stdout
+    assert "sluice simulate" in empty("simulate", "--next-day", code=1).stderr
+
+
+def test_wrong_use_ends_with_2_and_names_the_choice(demo: Demo) -> None:
+    told = demo.sluice("run", "--select", "finance_mrr_dayly", code=2)
+    assert "Did you mean" in told.stderr and "finance_mrr_daily" in told.stderr
+    assert demo.sluice("simulate", "--defect", "none-such", code=2).stderr
