@@ -64,12 +64,10 @@
         {%- endif -%}
     {%- endfor -%}
 
+    {%- do adapter.dispatch('read_batches', 'sluice_macros')(books, inputs, {} if whole else known) -%}
     {%- set ordinals = {} -%}
     {%- for input in inputs if input.kind in ('source', 'model') -%}
         {%- set position = 0 if whole else known[input.name] -%}
-        {%- if input.kind == 'source' -%}
-            {%- do adapter.dispatch('read_batches', 'sluice_macros')(books, input, position) -%}
-        {%- endif -%}
         {%- set news = adapter.dispatch('touched_since', 'sluice_macros')(books, input, position) -%}
         {%- do positions.update({input.name: news.position}) -%}
         {%- for day in news.days if not whole -%}
@@ -113,20 +111,27 @@
     {{- return(inputs) -}}
 {% endmacro %}
 
-{#- Note which days the batches after the position hold; from 0 on, begin anew. -#}
-{% macro default__read_batches(books, input, position) %}
-    {%- if position == 0 -%}
+{#- Note which days the batches after the positions hold; without positions begin anew.
+    One insert for all sources: see touched_create.sql. -#}
+{% macro default__read_batches(books, inputs, known) %}
+    {%- set selects = [] -%}
+    {%- for input in inputs if input.kind == 'source' -%}
+        {%- do selects.append(
+            "select distinct '" ~ model.name ~ "', '" ~ input.name ~ "', _batch_id, " ~ input.partition
+            ~ ' from ' ~ input.relation ~ ' where _batch_id > ' ~ known.get(input.name, -1)
+            ~ ' and ' ~ input.partition ~ ' is not null') -%}
+    {%- endfor -%}
+    {%- if selects and not known -%}
         {%- call statement('forget_batches') -%}
-            delete from {{ books.batch_partitions }}
-            where model = '{{ model.name }}' and input = '{{ input.name }}'
+            delete from {{ books.batch_partitions }} where model = '{{ model.name }}'
         {%- endcall -%}
     {%- endif -%}
-    {%- call statement('read_batches') -%}
-        insert into {{ books.batch_partitions }} (model, input, batch_id, partition_on)
-        select distinct '{{ model.name }}', '{{ input.name }}', _batch_id, {{ input.partition }}
-        from {{ input.relation }}
-        where _batch_id > {{ position }} and {{ input.partition }} is not null
-    {%- endcall -%}
+    {%- if selects -%}
+        {%- call statement('read_batches') -%}
+            insert into {{ books.batch_partitions }} (model, input, batch_id, partition_on)
+            {{ selects | join(' union all ') }}
+        {%- endcall -%}
+    {%- endif -%}
 {% endmacro %}
 
 {#- Days touched after the position (as ordinals), and the position they lead to. -#}
