@@ -1,0 +1,174 @@
+"""What the sources promised: the dbt source YAML, read as typed contracts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+from warehouse.errors import ContractError
+from warehouse.settings import Settings
+
+Format = Literal["jsonl", "csv", "parquet"]
+OnDrift = Literal["evolve", "quarantine", "freeze"]
+
+FORMATS: Final = ("jsonl", "csv", "parquet")
+ON_DRIFT: Final = ("evolve", "quarantine", "freeze")
+# Longer lines are set aside: a row of a table has no such size, and it must fit into memory.
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TYPE = re.compile(r"varchar|bigint|integer|boolean|date|timestamptz|json|decimal\(\d+,\d+\)")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a source promised."""
+
+    name: str
+    data_type: str
+    is_required: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under any of these names it may arrive."""
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What one entity of a source promised, and what to do when it breaks the promise."""
+
+    source: str
+    entity: str
+    schema: str
+    format: Format
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    on_drift: OnDrift = "evolve"
+    delimiter: str = ","
+    max_line_bytes: int = MAX_LINE_BYTES
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}.{self.entity}"
+
+    @property
+    def relation(self) -> str:
+        return f'"{self.schema}"."{self.entity}"'
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        return tuple(name for column in self.columns for name in column.names)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        return {alias: column.name for column in self.columns for alias in column.aliases}
+
+    @property
+    def required(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.is_required)
+
+    def lacking(self, names: frozenset[str]) -> tuple[str, ...]:
+        """The required columns that are under none of these names."""
+        return tuple(c.name for c in self.required if names.isdisjoint(c.names))
+
+    def unknown(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = frozenset(self.known_names)
+        return tuple(name for name in names if name not in known)
+
+    def column_for(self, name: str) -> str | None:
+        """The contract's word for a name that arrived."""
+        return next((c.name for c in self.columns if name in c.names), None)
+
+
+Contracts = Mapping[str, Mapping[str, Contract]]
+"""By source, then by entity."""
+
+
+def contracts_dir(settings: Settings) -> Path:
+    return settings.dbt_project_dir / "models" / "raw"
+
+
+def read_contracts(settings: Settings) -> Contracts:
+    return read_contracts_in(contracts_dir(settings))
+
+
+def read_contracts_in(folder: Path) -> Contracts:
+    """Every source of every YAML file in this folder."""
+    contracts: dict[str, dict[str, Contract]] = {}
+    for path in sorted(folder.glob("*.yml")):
+        for source in _document(path).get("sources") or []:
+            entities = contracts.setdefault(str(source["name"]), {})
+            for table in source.get("tables") or []:
+                contract = _contract(path, source, table)
+                entities[contract.entity] = contract
+    return contracts
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ContractError(
+            f"The contract {path} is not valid YAML: {error}", remedy="Correct the file."
+        ) from error
+    return document if isinstance(document, dict) else {}
+
+
+def _meta(node: Mapping[str, Any]) -> dict[str, Any]:
+    meta = (node.get("config") or {}).get("meta") or node.get("meta") or {}
+    return dict(meta)
+
+
+def _contract(path: Path, source: Mapping[str, Any], table: Mapping[str, Any]) -> Contract:
+    source_name, entity = str(source["name"]), str(table["name"])
+    where = f"{path.name}: {source_name}.{entity}"
+    meta = _meta(source) | _meta(table)
+    columns = tuple(_column(where, column) for column in table.get("columns") or [])
+    contract = Contract(
+        source=source_name,
+        entity=entity,
+        schema=str(source.get("schema") or f"raw_{source_name}"),
+        format=meta.get("format", "jsonl"),
+        columns=columns,
+        key=tuple(meta.get("key") or ()),
+        on_drift=meta.get("on_drift", "evolve"),
+        delimiter=str(meta.get("delimiter", ",")),
+        max_line_bytes=int(meta.get("max_line_bytes", MAX_LINE_BYTES)),
+    )
+    _require(bool(columns), where, "it has no columns")
+    _require(contract.format in FORMATS, where, f"format is none of {', '.join(FORMATS)}")
+    _require(contract.on_drift in ON_DRIFT, where, f"on_drift is none of {', '.join(ON_DRIFT)}")
+    names = contract.known_names
+    _require(len(names) == len(set(names)), where, "a column name or alias stands twice")
+    lost = [name for name in contract.key if name not in {c.name for c in columns}]
+    _require(not lost, where, f"the key names {', '.join(lost)}, which is no column")
+    return contract
+
+
+def _column(where: str, node: Mapping[str, Any]) -> Column:
+    name, data_type = str(node["name"]), str(node.get("data_type", "")).lower().replace(" ", "")
+    _require(bool(_NAME.fullmatch(name)), where, f"{name!r} is no usable column name")
+    _require(
+        bool(_TYPE.fullmatch(data_type)), where, f"column {name} has the data_type {data_type!r}"
+    )
+    meta = _meta(node)
+    return Column(
+        name=name,
+        data_type=data_type,
+        is_required=bool(meta.get("required", False)),
+        aliases=tuple(str(alias) for alias in meta.get("aliases") or ()),
+    )
+
+
+def _require(holds: bool, where: str, fault: str) -> None:
+    if not holds:
+        raise ContractError(
+            f"The contract {where} cannot be used: {fault}.",
+            remedy="Correct it in dbt_project/models/raw; app.yml says what each key means.",
+        )

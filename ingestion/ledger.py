@@ -1,0 +1,177 @@
+"""The load ledger: which file became which batch, in the same transaction as its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+SCHEMA = "raw_ledger"
+LOADED, REPLAYED, SKIPPED = "loaded", "replayed", "skipped"
+"""`skipped`: the same content had been loaded before; the file brought nothing."""
+
+_TABLES = (
+    f"create schema if not exists {SCHEMA}",
+    f"""create table if not exists {SCHEMA}.batches (
+        batch_id bigint, source varchar, entity varchar, file varchar, content_hash varchar,
+        size_bytes bigint, row_count bigint, quarantined_count bigint, drift json,
+        status varchar, loaded_at timestamptz, file_stamp varchar
+    )""",
+    f"""create table if not exists {SCHEMA}.quarantine (
+        batch_id bigint, source varchar, entity varchar, file varchar, row_number bigint,
+        reason varchar, column_name varchar, content varchar, quarantined_at timestamptz,
+        replayed_at timestamptz
+    )""",
+    f"""create table if not exists {SCHEMA}.set_aside (
+        file varchar, source varchar, entity varchar, because varchar, set_aside_at timestamptz
+    )""",
+)
+
+
+def ensure_ledger(connection: duckdb.DuckDBPyConnection) -> None:
+    for statement in _TABLES:
+        connection.execute(statement)
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing, whatever ends it: an error, Ctrl-C or a kill."""
+    connection.execute("begin")
+    try:
+        yield
+    except BaseException:
+        # A statement that failed may have ended the transaction itself.
+        with suppress(duckdb.TransactionException):
+            connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+@contextmanager
+def registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """These rows under this name, for as long as the block lasts."""
+    connection.register(name, table)
+    try:
+        yield
+    finally:
+        # An aborted transaction takes the name with it.
+        with suppress(duckdb.TransactionException):
+            connection.unregister(name)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a file differs from its contract without breaking it."""
+
+    added: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.renamed or self.missing)
+
+    def as_json(self) -> str | None:
+        parts = {
+            "added": list(self.added),
+            "renamed": dict(self.renamed),
+            "missing": list(self.missing),
+        }
+        return json.dumps({k: v for k, v in parts.items() if v}) if self else None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One ledger row: what came of one file."""
+
+    batch_id: int
+    source: str
+    entity: str
+    file: str
+    content_hash: str
+    size: int
+    stamp: str
+    rows: int
+    quarantined: int
+    drift: Drift
+    status: str
+    loaded_at: datetime
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger remembers of one file."""
+
+    batch_id: int
+    entity: str
+    content_hash: str
+    size: int
+    stamp: str
+    status: str
+    loaded_at: datetime
+
+
+def known_files(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, Known]:
+    rows = connection.execute(
+        f"""select file, batch_id, entity, content_hash, size_bytes, file_stamp, status, loaded_at
+            from {SCHEMA}.batches where source = ? and status <> '{REPLAYED}'""",
+        [source],
+    ).fetchall()
+    return {row[0]: Known(*row[1:]) for row in rows}
+
+
+def set_aside_files(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    rows = connection.execute(f"select file from {SCHEMA}.set_aside").fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+def next_batch_id(connection: duckdb.DuckDBPyConnection) -> int:
+    [[number]] = connection.execute(
+        f"select coalesce(max(batch_id), 0) + 1 from {SCHEMA}.batches"
+    ).fetchall()
+    return int(number)
+
+
+def known_drift(connection: duckdb.DuckDBPyConnection, source: str, entity: str) -> set[str]:
+    """The added and renamed columns that were reported before."""
+    rows = connection.execute(
+        f"""select distinct unnest(
+                coalesce((drift ->> '$.added[*]'), [])
+                || coalesce(json_keys(drift, '$.renamed'), [])
+            )
+            from {SCHEMA}.batches where source = ? and entity = ? and drift is not null""",
+        [source, entity],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def record(connection: duckdb.DuckDBPyConnection, batches: Iterable[Batch]) -> None:
+    """Many files at once: row by row, the ledger would cost more than the rows."""
+    rows = [
+        {
+            "batch_id": batch.batch_id,
+            "source": batch.source,
+            "entity": batch.entity,
+            "file": batch.file,
+            "content_hash": batch.content_hash,
+            "size_bytes": batch.size,
+            "row_count": batch.rows,
+            "quarantined_count": batch.quarantined,
+            "drift": batch.drift.as_json(),
+            "status": batch.status,
+            "loaded_at": batch.loaded_at,
+            "file_stamp": batch.stamp,
+        }
+        for batch in batches
+    ]
+    if not rows:
+        return
+    columns = ", ".join(rows[0])
+    with registered(connection, "sluice_batches", pa.Table.from_pylist(rows)):
+        connection.execute(
+            f"insert into {SCHEMA}.batches ({columns}) select {columns} from sluice_batches"
+        )

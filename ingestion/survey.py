@@ -1,0 +1,161 @@
+"""What is still to be loaded: landing held against the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import duckdb
+
+from ingestion.contracts import Contract, read_contracts
+from ingestion.inspection import Inspected, Refusal, content_hash, inspect
+from ingestion.landing import LandedFile, Landing
+from ingestion.ledger import Known, known_files, set_aside_files
+from warehouse.settings import Settings
+
+
+@dataclass
+class Survey:
+    """What one source has landed and not yet loaded."""
+
+    files: list[Inspected] = field(default_factory=list)
+    # Batches that were delivered again, under the same name with the same content.
+    repeated: list[Inspected] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    # Files that were written again with the same bytes: the ledger should know their new stamp.
+    rewritten: list[LandedFile] = field(default_factory=list)
+    # Entities without a contract.
+    uncontracted: set[str] = field(default_factory=set)
+
+
+def pending(settings: Settings, connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """By source, the files that the next load will look at."""
+    landing, waiting = Landing(settings), {}
+    aside = set_aside_files(connection) if has_ledger(connection) else frozenset()
+    for source, entities in read_contracts(settings).items():
+        known = known_files(connection, source) if has_ledger(connection) else {}
+        files = [
+            file
+            for file in landing.files(source)
+            if file.entity in entities and _is_news(file, known.get(file.path))
+        ]
+        waiting[source] = [
+            file.path
+            for file in sorted(files, key=lambda f: f.landing_order)
+            if file.path not in aside
+        ]
+    return waiting
+
+
+def newest_landed(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """By source, the newest file of each entity: news without a database."""
+    landing = Landing(settings)
+    return {source: landing.newest(source) for source in read_contracts(settings)}
+
+
+def has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
+    [[tables]] = connection.execute(
+        """select count(*) from duckdb_tables()
+           where schema_name = 'raw_ledger' and database_name = current_database()"""
+    ).fetchall()
+    return bool(tables)
+
+
+def survey(
+    connection: duckdb.DuckDBPyConnection,
+    landing: Landing,
+    contracts: Mapping[str, Contract],
+    source: str,
+) -> Survey:
+    """Look at every file that the ledger does not know; nothing is loaded yet."""
+    known, aside = known_files(connection, source), set_aside_files(connection)
+    found = Survey()
+    news = []
+    for file in landing.files(source):
+        if file.path in aside:
+            continue
+        if file.entity not in contracts:
+            found.uncontracted.add(file.entity)
+        elif _is_news(file, known.get(file.path)):
+            news.append(file)
+    names = _names_of(known)
+    for file in sorted(news, key=lambda f: (*f.landing_order, f.entity)):
+        earlier = known.get(file.path)
+        if earlier is None:
+            _judge(found, names, inspect(landing, contracts[file.entity], file))
+        elif content_hash(landing, file) == earlier.content_hash:
+            found.rewritten.append(file)
+        else:
+            found.refused.append(_changed(file))
+    return found
+
+
+def survey_again(
+    landing: Landing,
+    contracts: Mapping[str, Contract],
+    source: str,
+    known: Mapping[str, Known],
+    aside: frozenset[str],
+) -> Survey:
+    """Look at everything that a source ever landed, in the order in which it was loaded."""
+    found, names = Survey(), _Names()
+    files = [
+        file
+        for file in landing.files(source)
+        if file.entity in contracts and file.path not in aside
+    ]
+    for file in sorted(files, key=lambda f: (*_loading_order(f, known), f.entity)):
+        _judge(found, names, inspect(landing, contracts[file.entity], file))
+    return found
+
+
+def _loading_order(file: LandedFile, known: Mapping[str, Known]) -> tuple[float, str, str]:
+    earlier = known.get(file.path)
+    return (float(earlier.batch_id) if earlier else float("inf"), *file.landing_order)
+
+
+def _is_news(file: LandedFile, earlier: Known | None) -> bool:
+    return earlier is None or file.size != earlier.size or file.stamp != earlier.stamp
+
+
+_Names = dict[tuple[str, str], tuple[str, str]]
+"""By entity and batch name: the file that first had it, and its content's hash."""
+
+
+def _names_of(known: Mapping[str, Known]) -> _Names:
+    names: _Names = {}
+    for path, file in sorted(known.items(), key=lambda item: item[1].batch_id):
+        names.setdefault((file.entity, path.rsplit("/", 1)[-1]), (path, file.content_hash))
+    return names
+
+
+def _judge(found: Survey, names: _Names, result: Inspected | Refusal) -> None:
+    if isinstance(result, Refusal):
+        found.refused.append(result)
+        return
+    file, digest = result.file, result.content_hash
+    first, its_digest = names.setdefault((file.entity, file.name), (file.path, digest))
+    if first == file.path:
+        found.files.append(result)
+    elif its_digest == digest:
+        found.repeated.append(result)
+    else:
+        found.refused.append(_namesake(file, first))
+
+
+def _namesake(file: LandedFile, earlier: str) -> Refusal:
+    return Refusal(
+        file.path,
+        f"A batch of this name was received before, with other content: {earlier}.",
+        "A batch's name is its identity. If this one is right, have it sent under a new name; "
+        f"set this file aside with `sluice set-aside {file.path}`.",
+    )
+
+
+def _changed(file: LandedFile) -> Refusal:
+    return Refusal(
+        file.path,
+        "It was loaded before and has other content now; a landed file never changes.",
+        "Put the original back and send the new content under a new name; or, if what is there "
+        f"now is the truth, take it in with `sluice replay {file.source}`.",
+    )

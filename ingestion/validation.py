@@ -1,0 +1,131 @@
+"""A contract as SQL: texts become typed values, and each row gets its fault, if it has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from ingestion.contracts import Column, Contract
+
+PARSED: Final = "sluice_parsed"
+"""The temporary table that holds the rows of one chunk: typed, each with its fault (0: none)."""
+
+NOT_JSON, NOT_AN_OBJECT, UNKNOWN_COLUMN = 1, 2, 3
+FIELD_COUNT, OPEN_QUOTE, TOO_LONG = 4, 5, 6
+_REASONS: Final = {
+    NOT_JSON: "the line is not valid JSON",
+    NOT_AN_OBJECT: "the line is JSON, but no object",
+    UNKNOWN_COLUMN: "it brings a column that the contract does not have (on_drift: quarantine)",
+    FIELD_COUNT: "it has too few or too many fields",
+    OPEN_QUOTE: "a quote is not closed, or stands where none may",
+    TOO_LONG: "the line is longer than the contract's max_line_bytes",
+}
+_FIRST_COLUMN_FAULT: Final = 10
+
+
+@dataclass(frozen=True)
+class Fault:
+    code: int
+    column: str | None
+    reason: str
+
+
+def faults(contract: Contract) -> list[Fault]:
+    """Everything that a row can be quarantined for."""
+    found = [Fault(code, None, reason) for code, reason in _REASONS.items()]
+    for number, column in enumerate(contract.columns):
+        empty, wrong = _codes(number)
+        found.append(Fault(empty, column.name, f"{column.name} is required and missing"))
+        found.append(Fault(wrong, column.name, f"{column.name} is not a {column.data_type}"))
+    return found
+
+
+def faults_table(contract: Contract) -> pa.Table:
+    rows = faults(contract)
+    return pa.table(
+        {
+            "code": pa.array([row.code for row in rows], pa.int32()),
+            "column_name": pa.array([row.column for row in rows], pa.string()),
+            "reason": pa.array([row.reason for row in rows], pa.string()),
+        }
+    )
+
+
+def parse_into_temp(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    texts: str,
+    *,
+    content: str = "content",
+    has_types: bool = False,
+) -> None:
+    """Type and judge the rows of a query.
+
+    It gives batch_id, file, row_number, content, structure (a fault found before, or 0),
+    extra (JSON or null), unknown and renamed (lists of names), and t0 … tn, the columns' texts
+    (`has_types`: values that have a type of their own already).
+    """
+    columns = contract.columns
+    typed = ",\n".join(
+        f"{_value(column, f't{n}', has_types)} as c{n}" for n, column in enumerate(columns)
+    )
+    values = ", ".join(f"c{n}" for n in range(len(columns)))
+    connection.execute(
+        f"""
+        create or replace temp table {PARSED} as
+        with texts as materialized ({texts}),
+        typed as (select *, {typed} from texts),
+        judged as (select *, {_fault(contract, has_types)} as fault from typed)
+        select
+            batch_id, file, row_number, fault, extra, unknown, renamed, {values},
+            case when fault > 0 then {content} end as content
+        from judged
+        """
+    )
+
+
+def _codes(number: int) -> tuple[int, int]:
+    return _FIRST_COLUMN_FAULT + 2 * number, _FIRST_COLUMN_FAULT + 2 * number + 1
+
+
+def _value(column: Column, text: str, has_types: bool) -> str:
+    kind = column.data_type
+    if kind == "varchar":
+        return f"cast({text} as varchar)" if has_types else text
+    if kind == "json":
+        return f"to_json({text})" if has_types else f"try_cast({text} as json)"
+    return f"try_cast({text} as {kind})"
+
+
+def _fault(contract: Contract, has_types: bool) -> str:
+    cases = ["when structure > 0 then structure"]
+    if contract.on_drift == "quarantine":
+        cases.append(f"when len(unknown) > 0 then {UNKNOWN_COLUMN}")
+    for n, column in enumerate(contract.columns):
+        empty, wrong = _codes(n)
+        if column.is_required:
+            cases.append(f"when t{n} is null then {empty}")
+        misfit = _misfit(column, f"t{n}", f"c{n}", has_types)
+        if misfit:
+            cases.append(f"when {misfit} then {wrong}")
+    return f"cast(case {' '.join(cases)} else 0 end as integer)"
+
+
+def _misfit(column: Column, text: str, value: str, has_types: bool) -> str:
+    """True where a value is there and is none of this type, or only by losing something."""
+    kind = column.data_type
+    if kind in {"varchar", "json"}:
+        return "" if kind == "varchar" or has_types else f"{text} is not null and {value} is null"
+    lost = f"{text} is not null and {value} is null"
+    if kind in {"bigint", "integer"} or kind.startswith("decimal"):
+        # A cast rounds 12.345 to 12.35 and 12.7 to 13: that would be another amount.
+        exact = f"try_cast({text} as decimal(38,12))"
+        return f"{text} is not null and ({value} is null or {exact} is distinct from {value})"
+    if kind == "date" and not has_types:
+        return f"{lost} or length({text}) > 10"
+    if kind == "timestamptz":
+        return f"{lost} or not isfinite({value})"
+    return lost
