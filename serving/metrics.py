@@ -1,0 +1,106 @@
+"""Governed numbers: what metrics exist, how each may be asked, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import duckdb
+
+from serving.conditions import Condition
+from serving.definitions import Metric, describe
+from serving.figures import KeyFigure, figures_of
+from serving.published import Answer, QueryError, fetch, open_published
+from serving.questions import compile_sql
+from serving.semantics import load_semantics
+from warehouse.clock import as_of
+from warehouse.settings import Settings
+
+
+def list_metrics(settings: Settings) -> list[Metric]:
+    semantics = load_semantics(settings)
+    return [describe(semantics, name) for name in sorted(semantics.metrics)]
+
+
+def parse_filter(text: str) -> Condition:
+    """A filter as it is written on the command line: `country=DE`, `plan in team,business`."""
+    return Condition.parse(text)
+
+
+def query(
+    settings: Settings,
+    metrics: Sequence[str],
+    group_by: Sequence[str] = (),
+    *,
+    where: Sequence[Condition] = (),
+    start: date | str | None = None,
+    end: date | str | None = None,
+    order: Sequence[str] = (),
+    limit: int | None = None,
+) -> Answer:
+    """Values of the metrics from the published snapshot.
+
+    Group by a grain (`month`, or `metric_time__month`) and dimensions (`account__country`, or
+    `country` where only one dimension is called so). `start` and `end` are inclusive days,
+    widened to whole periods of the grain; nothing after the last whole day is shown. Order by
+    any column, `-column` for descending; without an order rows come by the columns grouped by.
+    Periods without a value are left out.
+    """
+    semantics = load_semantics(settings)
+    first, last = _span(settings, start, end)
+    sql = compile_sql(semantics, metrics, group_by, where, first, last, order, limit)
+    connection = open_published(settings)
+    try:
+        return fetch(connection, sql)
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise QueryError(
+            f"The published snapshot does not hold what {', '.join(metrics)} needs: "
+            f"{str(error).splitlines()[0]}",
+            remedy="The metric is newer than the snapshot: `sluice run` builds and publishes it.",
+        ) from error
+    except duckdb.Error as error:
+        raise QueryError(
+            f"The question cannot be answered: {str(error).splitlines()[0]}",
+            remedy="Compare each filter's value with its dimension's type "
+            "(dates as 2026-03-31, flags as true or false).",
+        ) from error
+    finally:
+        connection.close()
+
+
+def key_figures(settings: Settings) -> list[KeyFigure]:
+    """What the company looks at first, at the last whole day, week or month of the snapshot."""
+
+    def ask(names: Sequence[str], grain: str, start: date, end: date) -> Answer:
+        return query(settings, names, [grain], start=start, end=end)
+
+    latest = query(settings, ["mau"], ["day"], order=["-day"], limit=1).rows
+    return figures_of(ask, latest[0][0] if latest else _last_whole_day(settings))
+
+
+def _last_whole_day(settings: Settings) -> date:
+    return (as_of(settings) - timedelta(days=1)).date()
+
+
+def _span(
+    settings: Settings, start: date | str | None, end: date | str | None
+) -> tuple[date | None, date]:
+    """Cumulative metrics would go on to the end of the time spine, years ahead."""
+    first, last, now = _day(start), _day(end), _last_whole_day(settings)
+    if first is not None and first > now:
+        raise QueryError(
+            f"The time asked starts on {first}; the history ends on {now}.",
+            remedy="Ask for an earlier start.",
+        )
+    return first, min(last, now) if last is not None else now
+
+
+def _day(value: date | str | None) -> date | None:
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise QueryError(
+            f"{value!r} is not a day.", remedy="Write it as year-month-day: 2026-03-31."
+        ) from error
