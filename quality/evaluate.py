@@ -6,12 +6,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from catalog.catalog import Catalog, Dataset
-from quality import own_checks, soda
+from quality import gate, own_checks, soda
 from quality.checks import (
     CHECKS_DIR,
     DEFAULT_WINDOW_DAYS,
@@ -23,9 +22,6 @@ from quality.checks import (
 from quality.evaluation import CheckResult, Evaluation, closed
 from warehouse.clock import as_of as clock_as_of
 from warehouse.settings import Settings
-
-if TYPE_CHECKING:
-    from quality.gate import GateState
 
 
 def declared(
@@ -42,12 +38,10 @@ def evaluate(
     connection: duckdb.DuckDBPyConnection,
     keys: Iterable[str],
     *,
-    states: Mapping[str, GateState] | None = None,
+    states: Mapping[str, gate.GateState] | None = None,
     folder: Path = CHECKS_DIR,
 ) -> tuple[Evaluation, ...]:
     """One evaluation per key, in the keys' order; what cannot be evaluated is closed."""
-    from quality import gate
-
     wanted = list(dict.fromkeys(keys))
     started = time.perf_counter()
     unknown = [key for key in wanted if key not in catalog.datasets]
@@ -95,7 +89,7 @@ def evaluate(
 
 
 def _positions(
-    states: Mapping[str, GateState], raw: Iterable[Dataset]
+    states: Mapping[str, gate.GateState], raw: Iterable[Dataset]
 ) -> dict[str, own_checks.Position]:
     return {
         each.key: own_checks.Position(state.position, state.positioned_at)

@@ -7,20 +7,19 @@ What was never evaluated, or was being rebuilt when its run died, counts as clos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from catalog.catalog import BUILT_LAYERS, Catalog, Dataset
+from quality import gate_log
 from quality.evaluation import Evaluation
-from warehouse import platform_log
 from warehouse.clock import wall_clock
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
 from warehouse.snapshots import PublicColumn
 
-KIND = "gates"
 GATED_LAYERS = ("raw", *BUILT_LAYERS)
 State = Literal["open", "closed", "pending", "never"]
 
@@ -35,10 +34,12 @@ class GateState:
     reason: str = "it was never evaluated"
     run_id: str = ""
     checks: tuple[Mapping[str, Any], ...] = ()
-    position: int | None = None
     closed_since: datetime | None = None
     open_since: datetime | None = None
+    position: int | None = None
+    """The newest batch of a source's entity that the gate opened on, and when it did."""
     positioned_at: datetime | None = None
+    seen: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -58,78 +59,67 @@ def is_gated(dataset: Dataset) -> bool:
 
 
 def states(settings: Settings, keys: Iterable[str]) -> dict[str, GateState]:
-    """The latest state of each key; the log is read from its end until all are known."""
-    missing = set(keys)
-    found: dict[str, GateState] = {key: GateState(key) for key in missing}
-    if missing:
-        for event in platform_log.read_newest_first(settings, KIND):
-            key = event.get("key")
-            if key in missing:
-                missing.remove(key)
-                found[key] = _state(event)
-                if not missing:
-                    break
-    return found
+    """The latest state of each key."""
+    known = gate_log.latest(settings)
+    return {key: _state(known[key]) if key in known else GateState(key) for key in keys}
 
 
 def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
     """Close the gates of what is about to be loaded or rebuilt, until it is evaluated."""
-    before = states(settings, keys)
     now = wall_clock()
-    platform_log.append(
-        settings,
-        KIND,
-        [
-            {
-                "key": key,
+
+    def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
+        return [
+            _carried(state)
+            | {
                 "state": "pending",
                 "since": _iso(state.since if state.state == "pending" else now),
-                "closed_since": _iso(state.closed_since),
-                "open_since": _iso(state.open_since),
                 "reason": f"run {run_id} is rebuilding it, or was ended while it did",
                 "run_id": run_id,
-                "position": state.position,
-                "positioned_at": _iso(state.positioned_at),
                 "checks": [],
             }
-            for key, state in sorted(before.items())
-        ],
-    )
+            for state in before.values()
+        ]
+
+    _append(settings, keys, events)
 
 
 def record(settings: Settings, evaluations: Sequence[Evaluation], run_id: str) -> None:
     """Remember what the evaluations say: one event per dataset, one file for all."""
-    before = states(settings, [each.key for each in evaluations])
     now = wall_clock()
-    platform_log.append(
-        settings, KIND, [_event(each, before[each.key], run_id, now) for each in evaluations]
-    )
+
+    def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
+        return [_judged(each, before[each.key], run_id, now) for each in evaluations]
+
+    _append(settings, [each.key for each in evaluations], events)
 
 
 def open_anyway(settings: Settings, keys: Iterable[str], by: str, reason: str) -> None:
-    """A person takes responsibility: the gate stands open until its next evaluation."""
-    before = states(settings, keys)
+    """A person takes responsibility: the gate stands open until it is evaluated again.
+
+    The rows of a source that kept it closed are accepted: later windows begin after them.
+    """
     now = wall_clock()
-    platform_log.append(
-        settings,
-        KIND,
-        [
-            {
-                "key": key,
+
+    def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
+        return [
+            _carried(state)
+            | {
                 "state": "open",
                 "since": now.isoformat(),
-                "closed_since": None,
                 "open_since": now.isoformat(),
+                "closed_since": None,
                 "reason": f"opened by {by}: {reason}",
                 "run_id": "",
                 "override_by": by,
-                "position": state.position,
-                "positioned_at": _iso(state.positioned_at),
+                "position": state.position if state.seen is None else state.seen,
+                "positioned_at": now.isoformat(),
                 "checks": [dict(check) for check in state.checks],
             }
-            for key, state in sorted(before.items())
-        ],
-    )
+            for state in before.values()
+        ]
+
+    _append(settings, keys, events)
 
 
 def closed_upstream(
@@ -205,10 +195,39 @@ def _blame(state: GateState) -> str:
     return f"gate {state}"
 
 
-def _event(evaluation: Evaluation, before: GateState, run_id: str, now: datetime) -> dict[str, Any]:
+def _append(
+    settings: Settings,
+    keys: Iterable[str],
+    events: Callable[[Mapping[str, GateState]], list[dict[str, Any]]],
+) -> None:
+    wanted = sorted(set(keys))
+    gate_log.append(
+        settings,
+        lambda known: events(
+            {key: _state(known[key]) if key in known else GateState(key) for key in wanted}
+        ),
+    )
+
+
+def _carried(state: GateState) -> dict[str, Any]:
+    """What an event that evaluates nothing keeps of the state before it."""
+    return {
+        "key": state.key,
+        "closed_since": _iso(state.closed_since),
+        "open_since": _iso(state.open_since),
+        "position": state.position,
+        "positioned_at": _iso(state.positioned_at),
+        "seen": state.seen,
+    }
+
+
+def _judged(
+    evaluation: Evaluation, before: GateState, run_id: str, now: datetime
+) -> dict[str, Any]:
     opened = evaluation.is_open
     closed_since = None if opened else before.closed_since or now
     open_since = (before.open_since or now) if opened else None
+    # Only an open gate moves on: what a closed one saw is looked at again.
     moved = opened and evaluation.position is not None
     return {
         "key": evaluation.key,
@@ -218,23 +237,11 @@ def _event(evaluation: Evaluation, before: GateState, run_id: str, now: datetime
         "open_since": _iso(open_since),
         "reason": evaluation.reason,
         "run_id": run_id,
-        # Only an open gate moves on: what a closed one saw is looked at again.
         "position": evaluation.position if moved else before.position,
         "positioned_at": _iso(now if moved else before.positioned_at),
-        "seconds": evaluation.seconds,
-        "checks": [
-            {
-                "check_id": check.check_id,
-                "type": check.type,
-                "name": check.name,
-                "column": check.column,
-                "outcome": check.outcome,
-                "value": check.value,
-                "threshold": check.threshold,
-                "message": check.message,
-            }
-            for check in evaluation.checks
-        ],
+        "seen": before.seen if evaluation.position is None else evaluation.position,
+        "seconds": round(evaluation.seconds, 4),
+        "checks": [asdict(check) for check in evaluation.checks],
     }
 
 
@@ -246,10 +253,11 @@ def _state(event: Mapping[str, Any]) -> GateState:
         reason=event.get("reason") or "",
         run_id=event.get("run_id") or "",
         checks=tuple(event.get("checks") or ()),
-        position=event.get("position"),
         closed_since=_instant(event.get("closed_since")),
         open_since=_instant(event.get("open_since")),
+        position=event.get("position"),
         positioned_at=_instant(event.get("positioned_at")),
+        seen=event.get("seen"),
     )
 
 

@@ -169,7 +169,9 @@ def open_published(settings: Settings, snapshot_id: str | None = None) -> duckdb
                 continue
             raise _gone(settings, wanted)
         try:
-            return _locked_down(duckdb.connect(str(path.resolve()), read_only=True))
+            return _locked_down(settings, path)
+        except duckdb.CatalogException as error:
+            raise _foreign(path) from error
         except duckdb.IOException as error:
             if snapshot_id is None and current_id(settings) != wanted:
                 continue
@@ -180,14 +182,22 @@ def open_published(settings: Settings, snapshot_id: str | None = None) -> duckdb
     raise PublishError("The published pointer keeps moving.", remedy="Try again.")
 
 
-def _locked_down(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    # Connections of one process to one file share an instance: the first one locks it.
-    row = connection.execute("select current_setting('lock_configuration')").fetchone()
-    if row is None or not row[0]:
-        connection.execute("set global TimeZone = 'UTC'")
+def _locked_down(settings: Settings, path: Path) -> duckdb.DuckDBPyConnection:
+    # In an instance of its own: DuckDB shares one per file and process, so that locking that
+    # one would lock everybody else in this process who reads the file.
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        if settings.duckdb_memory_limit:
+            connection.execute(f"set memory_limit = '{settings.duckdb_memory_limit}'")
+        file = str(path.resolve()).replace("'", "''")
+        connection.execute(f"attach '{file}' as snapshot (read_only)")
+        connection.execute("use snapshot.published")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-    connection.execute("use published")
+    except duckdb.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -197,12 +207,16 @@ def _reading(settings: Settings, snapshot_id: str) -> Iterator[duckdb.DuckDBPyCo
     try:
         yield connection
     except duckdb.CatalogException as error:
-        raise PublishError(
-            f"{snapshot_path(settings, snapshot_id)} is not a snapshot that Sluice made.",
-            remedy="Move the file away; `sluice published list` shows the others.",
-        ) from error
+        raise _foreign(snapshot_path(settings, snapshot_id)) from error
     finally:
         connection.close()
+
+
+def _foreign(path: Path) -> PublishError:
+    return PublishError(
+        f"{path} is not a snapshot that Sluice made.",
+        remedy="Move the file away; `sluice published list` shows the others.",
+    )
 
 
 def _gone(settings: Settings, snapshot_id: str) -> PublishError:

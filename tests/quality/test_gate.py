@@ -1,0 +1,222 @@
+"""The gate's state outlives processes, and is closed unless somebody proved otherwise."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from gated_company import (
+    FACTS,
+    FUNNEL,
+    LEADS,
+    PAYMENTS,
+    REVENUE,
+    STAGED,
+    deliver,
+    write,
+)
+
+from catalog.catalog import Catalog
+from quality import gate
+from quality.evaluate import evaluate
+from quality.evaluation import CheckResult, Evaluation, closed
+from warehouse.settings import PROJECT_ROOT, Settings
+
+GOOD = CheckResult("row_count", "row_count", "rows", "pass", 1.0, "must be more than 0")
+BAD = CheckResult("row_count", "row_count", "rows", "fail", 0.0, "must be more than 0")
+
+
+def judged(key: str, check: CheckResult = GOOD) -> Evaluation:
+    return Evaluation(key, (check,))
+
+
+def open_all(settings: Settings, catalog: Catalog) -> None:
+    gate.record(settings, [judged(key) for key in catalog.datasets], "run-1")
+
+
+def test_what_was_never_evaluated_is_not_open(settings_here: Settings) -> None:
+    state = gate.states(settings_here, [PAYMENTS])[PAYMENTS]
+    assert (state.state, state.is_open) == ("never", False)
+
+
+def test_an_evaluation_without_checks_is_closed(settings_here: Settings) -> None:
+    gate.record(settings_here, [Evaluation(PAYMENTS, ())], "run-1")
+    assert gate.states(settings_here, [PAYMENTS])[PAYMENTS].state == "closed"
+
+
+def test_the_state_is_known_to_other_processes(settings_here: Settings) -> None:
+    gate.record(settings_here, [judged(PAYMENTS), judged(LEADS, BAD)], "run-1")
+    script = (
+        "from pathlib import Path; import sys;"
+        "from warehouse.settings import Settings; from quality import gate;"
+        "found = gate.states(Settings(data_dir=Path(sys.argv[1])), sys.argv[2:]);"
+        "print(*[f'{each.key}={each.state}:{each.reason}' for each in found.values()], sep='|')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(settings_here.data_dir), PAYMENTS, LEADS],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == (
+        f"{PAYMENTS}=open:|{LEADS}=closed:rows is 0, must be more than 0"
+    )
+
+
+pytest_plugins = ["gated_company"]
+
+
+def test_a_rebuild_that_died_leaves_the_gate_closed(settings_here: Settings) -> None:
+    gate.record(settings_here, [judged(FACTS)], "run-1")
+    opened = gate.states(settings_here, [FACTS])[FACTS].since
+    gate.mark_pending(settings_here, [FACTS], "run-2")
+    state = gate.states(settings_here, [FACTS])[FACTS]
+    assert (state.state, state.is_open) == ("pending", False)
+    assert "run-2" in state.reason
+    gate.record(settings_here, [judged(FACTS)], "run-3")
+    assert gate.states(settings_here, [FACTS])[FACTS].since == opened
+
+
+def test_a_closed_gate_keeps_its_first_moment_through_retries(settings_here: Settings) -> None:
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-1")
+    first = gate.states(settings_here, [FACTS])[FACTS].since
+    for run in ("run-2", "run-3"):
+        gate.mark_pending(settings_here, [FACTS], run)
+        gate.record(settings_here, [closed(FACTS, "dbt", "a test failed")], run)
+    state = gate.states(settings_here, [FACTS])[FACTS]
+    assert (state.state, state.since) == ("closed", first)
+    gate.record(settings_here, [judged(FACTS)], "run-4")
+    state = gate.states(settings_here, [FACTS])[FACTS]
+    assert state.is_open and state.since is not None and first is not None
+    assert state.since > first
+
+
+def test_the_state_comes_from_the_log_alone(settings_here: Settings, catalog: Catalog) -> None:
+    open_all(settings_here, catalog)
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-2")
+    expected = gate.states(settings_here, catalog.datasets)
+    summary = Path(settings_here.landing_url) / "platform" / "gates" / ".latest.json"
+    kept = summary.read_bytes()
+    summary.unlink()
+    assert gate.states(settings_here, catalog.datasets) == expected
+    # A writer that died before its summary: the newer event still counts.
+    gate.record(settings_here, [judged(FACTS)], "run-3")
+    summary.write_bytes(kept)
+    assert gate.states(settings_here, [FACTS])[FACTS].is_open
+    summary.write_text("{broken")
+    assert gate.states(settings_here, [FACTS])[FACTS].is_open
+    # A landing zone that was emptied remembers nothing, summary or not.
+    summary.write_bytes(kept)
+    for day in summary.parent.glob("20*"):
+        shutil.rmtree(day)
+    assert gate.states(settings_here, [FACTS])[FACTS].state == "never"
+
+
+def test_a_person_may_open_a_gate_until_its_next_evaluation(settings_here: Settings) -> None:
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-1")
+    gate.open_anyway(settings_here, [FACTS], "ada", "the drop is real, a holiday")
+    state = gate.states(settings_here, [FACTS])[FACTS]
+    assert state.is_open and state.reason == "opened by ada: the drop is real, a holiday"
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-2")
+    assert not gate.states(settings_here, [FACTS])[FACTS].is_open
+
+
+def test_below_a_closed_gate_nothing_is_built_and_other_branches_go_on(
+    settings_here: Settings, catalog: Catalog
+) -> None:
+    open_all(settings_here, catalog)
+    gate.record(settings_here, [judged(PAYMENTS, BAD)], "run-2")
+    states = gate.states(settings_here, catalog.datasets)
+    assert [each.key for each in gate.closed_upstream(catalog, states, REVENUE)] == [PAYMENTS]
+    can, withheld = gate.buildable(catalog, states, [STAGED, FACTS, REVENUE, FUNNEL])
+    assert can == (FUNNEL,)
+    assert set(withheld) == {STAGED, FACTS, REVENUE}
+    assert all("rows is 0, must be more than 0" in reason for reason in withheld.values())
+
+
+def test_what_is_built_in_the_same_step_withholds_nothing(
+    settings_here: Settings, catalog: Catalog
+) -> None:
+    gate.record(settings_here, [judged(PAYMENTS)], "run-1")
+    states = gate.states(settings_here, catalog.datasets)
+    assert gate.buildable(catalog, states, [STAGED, FACTS]) == ((STAGED, FACTS), {})
+    can, withheld = gate.buildable(catalog, states, [FACTS])
+    assert can == () and "never" in withheld[FACTS]
+
+
+def test_the_publish_plan_takes_only_what_is_open_all_the_way(
+    settings_here: Settings, catalog: Catalog
+) -> None:
+    open_all(settings_here, catalog)
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-2")
+    states = gate.states(settings_here, catalog.datasets)
+    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    assert plan["growth_funnel"].fresh
+    revenue = plan["finance_revenue"]
+    assert not revenue.fresh
+    assert FACTS in revenue.reason
+    assert revenue.since == states[FACTS].since
+    assert revenue.columns[0].name == "payment_id"
+    gate.record(settings_here, [judged(FACTS), judged(REVENUE, BAD)], "run-3")
+    states = gate.states(settings_here, catalog.datasets)
+    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    assert not plan["finance_revenue"].fresh
+
+
+NO_NEGATIVES = """
+window_days: 1
+checks:
+  - row_count:
+columns:
+  - name: amount
+    checks:
+      - invalid: {valid_min: 0}
+"""
+
+
+@pytest.fixture
+def run(
+    settings_here: Settings,
+    catalog: Catalog,
+    company: duckdb.DuckDBPyConnection,
+    checks_dir: Path,
+) -> object:
+    write(checks_dir, PAYMENTS, NO_NEGATIVES)
+
+    def once() -> tuple[bool, float | None]:
+        evaluations = evaluate(settings_here, catalog, company, [PAYMENTS], folder=checks_dir)
+        gate.record(settings_here, evaluations, "run")
+        rows = next(each for each in evaluations[0].checks if each.type == "row_count")
+        return evaluations[0].is_open, rows.value
+
+    return once
+
+
+def test_a_source_is_checked_from_where_its_gate_last_stood_open(
+    run: object, company: duckdb.DuckDBPyConnection, settings_here: Settings
+) -> None:
+    assert callable(run)
+    assert run() == (True, 100)  # the first time: everything
+    assert run() == (True, 50)  # then the newest day received on
+    deliver(company, 3, "2026-04-01", "select 'bad', -1, 'USD'")
+    assert run() == (False, 1)
+    for batch in (4, 5):  # good batches do not bury the bad one
+        deliver(company, batch, f"2026-04-0{batch}", "select 'good', 1, 'USD'")
+        assert run()[0] is False
+    assert run() == (False, 3)
+    gate.open_anyway(settings_here, [PAYMENTS], "ada", "one credit note, known")
+    assert run() == (True, 1)
+
+
+def test_raw_that_was_rebuilt_from_landing_is_checked_whole_again(
+    run: object, company: duckdb.DuckDBPyConnection
+) -> None:
+    assert callable(run)
+    assert run() == (True, 100)
+    company.execute("update raw_ledger.batches set loaded_at = now() + interval 1 second")
+    assert run() == (True, 100)

@@ -1,0 +1,371 @@
+"""Publishing switches every reader from one whole snapshot to the next, or does nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from warehouse import platform_log, snapshots, workshop
+from warehouse.errors import LockedError, PublishError, SluiceError
+from warehouse.publish import PublicTable, publish
+from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.snapshots import PublicColumn
+
+NAMES = ("orders", "customers", "totals")
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", as_of="2026-04-01T00:00:00+00:00")
+
+
+def build(settings: Settings, marker: int, rows: int = 1000) -> None:
+    """Every table of the workshop says the same marker."""
+    connection = workshop.connect(settings)
+    connection.execute("create schema if not exists marts")
+    for name in NAMES:
+        connection.execute(
+            f"create or replace table marts.{name} as"
+            f" select {marker} as marker, i as position from range({rows}) r(i)"
+        )
+    connection.close()
+
+
+def plan(*stale: str) -> list[PublicTable]:
+    return [
+        PublicTable(
+            name,
+            f"marts.{name}",
+            fresh=name not in stale,
+            reason="gate raw.shop.orders is closed" if name in stale else "",
+            since=SINCE if name in stale else None,
+            owner="finance",
+            tier=1,
+            description=f"The company's {name}.",
+            columns=(PublicColumn("marker", "Which build it was."), PublicColumn("gone", "Old.")),
+        )
+        for name in NAMES
+    ]
+
+
+def markers(settings: Settings, snapshot_id: str | None = None) -> dict[str, int]:
+    connection = snapshots.open_published(settings, snapshot_id)
+    try:
+        tables = [row[0] for row in connection.execute("show tables").fetchall()]
+        found = {}
+        for name in tables:
+            if not name.startswith("_"):
+                row = connection.execute(f"select min(marker), max(marker) from {name}").fetchone()
+                assert row is not None and row[0] == row[1]
+                found[name] = row[0]
+        return found
+    finally:
+        connection.close()
+
+
+def test_a_snapshot_holds_the_tables_their_order_comments_and_states(here: Settings) -> None:
+    build(here, 1)
+    snapshot = publish(here, plan(), "run-1")
+    assert snapshot.is_current and not snapshot.stale
+    connection = duckdb.connect(str(here.published_path), read_only=True)
+    first = connection.execute("select position from published.orders limit 3").fetchall()
+    assert first == [(0,), (1,), (2,)]
+    comments = connection.execute(
+        "select column_name, comment from duckdb_columns() where table_name = 'orders'"
+    ).fetchall()
+    assert comments == [("marker", "Which build it was."), ("position", None)]
+    states = connection.execute(
+        "select table_name, state, row_count, owner from published._snapshot order by 1"
+    ).fetchall()
+    connection.close()
+    assert states == [(name, "fresh", 1000, "finance") for name in sorted(NAMES)]
+    assert not list(snapshots.folder(here).glob(".*"))
+    [event] = list(platform_log.read_newest_first(here, "publishes"))
+    assert (event["event"], event["snapshot_id"]) == ("published", snapshot.snapshot_id)
+
+
+def test_withheld_tables_stay_as_they_were_and_say_why(here: Settings) -> None:
+    build(here, 1)
+    first = publish(here, plan(), "run-1")
+    for marker in (2, 3):
+        build(here, marker)
+        snapshot = publish(here, plan("totals"), f"run-{marker}")
+        assert markers(here) == {"orders": marker, "customers": marker, "totals": 1}
+        totals = snapshot.table("totals")
+        assert totals is not None
+        assert (totals.state, totals.shows_snapshot) == ("stale", first.snapshot_id)
+        assert (totals.shows_since, totals.stale_since) == (first.published_at, SINCE)
+        assert totals.reason == "gate raw.shop.orders is closed"
+    assert markers(here, first.snapshot_id)["orders"] == 1
+    snapshot = publish(here, plan(), "run-4")
+    assert markers(here)["totals"] == 3 and not snapshot.stale
+
+
+def test_a_table_that_never_passed_is_absent_and_named(here: Settings) -> None:
+    build(here, 1)
+    for _ in range(2):
+        snapshot = publish(here, plan("totals"), "run-1")
+        assert set(markers(here)) == {"orders", "customers"}
+        assert [(each.name, each.state) for each in snapshot.stale] == [("totals", "absent")]
+
+
+def test_a_table_that_was_never_built_publishes_nothing(here: Settings) -> None:
+    build(here, 1)
+    before = publish(here, plan(), "run-1")
+    with pytest.raises(PublishError, match=r"marts\.nothing cannot be published"):
+        publish(here, [*plan(), PublicTable("nothing", "marts.nothing", True)], "run-2")
+    assert snapshots.current_id(here) == before.snapshot_id
+    build(here, 2)  # the workshop is usable, nothing stayed attached
+    publish(here, plan(), "run-3")
+    assert set(markers(here).values()) == {2}
+
+
+def test_the_last_n_are_kept_and_rolling_back_is_a_switch(tmp_path: Path) -> None:
+    here = Settings(data_dir=tmp_path / "data", keep_snapshots=3)
+    made = []
+    for marker in range(5):
+        build(here, marker)
+        made.append(publish(here, plan(), "run").snapshot_id)
+    assert snapshots.ids(here) == list(reversed(made[2:]))
+    back = snapshots.roll_back(here, made[2])
+    assert back.is_current and set(markers(here).values()) == {2}
+    # The current one is the oldest now, and is kept all the same until a publish passes it.
+    build(here, 9)
+    newest = publish(here, plan("totals"), "run").snapshot_id
+    assert markers(here) == {"orders": 9, "customers": 9, "totals": 2}
+    assert snapshots.ids(here)[0] == newest and len(snapshots.ids(here)) == 3
+    with pytest.raises(PublishError, match="is not kept"):
+        snapshots.roll_back(here, made[0])
+    assert snapshots.current_id(here) == newest
+
+
+def test_the_difference_of_two_snapshots_is_told_by_table(here: Settings) -> None:
+    build(here, 1)
+    before = publish(here, plan(), "run-1").snapshot_id
+    connection = workshop.connect(here)
+    connection.execute("create or replace table marts.orders as select 1 as marker, 7 as extra")
+    connection.close()
+    after = publish(here, plan(), "run-2").snapshot_id
+    found = {each.name: each for each in snapshots.differences(here, before, after)}
+    assert found["totals"].same_content and not found["orders"].same_content
+    orders = found["orders"]
+    assert (orders.rows_before, orders.rows_after) == (1000, 1)
+    assert (orders.columns_added, orders.columns_removed) == (("extra",), ("position",))
+
+
+def test_nothing_published_yet_is_said_plainly(here: Settings) -> None:
+    assert snapshots.current(here) is None
+    with pytest.raises(PublishError, match="Nothing is published yet"):
+        snapshots.open_published(here)
+
+
+def test_a_reader_of_the_snapshot_reaches_nothing_else(here: Settings, tmp_path: Path) -> None:
+    build(here, 1)
+    publish(here, plan(), "run-1")
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    connection = snapshots.open_published(here)
+    for statement in (
+        f"select * from read_csv('{secret}')",
+        f"attach '{tmp_path / 'x.duckdb'}' as x",
+        "set enable_external_access = true",
+        "delete from orders",
+    ):
+        with pytest.raises(duckdb.Error):
+            connection.execute(statement)
+    connection.close()
+
+
+READER = """
+import json, sys, time
+from pathlib import Path
+from warehouse import snapshots
+from warehouse.settings import Settings
+here, stop = Settings(data_dir=Path(sys.argv[1])), Path(sys.argv[2])
+seen, reads = set(), 0
+while not stop.exists():
+    connection = snapshots.open_published(here)
+    found = connection.execute(
+        "select distinct marker from (select marker from orders union all"
+        " select marker from customers union all select marker from totals)").fetchall()
+    rows = connection.execute("select count(*) from orders").fetchone()[0]
+    connection.close()
+    assert len(found) == 1 and rows == 1000, (found, rows)
+    seen.add(found[0][0]); reads += 1
+    time.sleep(0.04)
+print(json.dumps({"reads": reads, "seen": len(seen)}))
+"""
+
+RAW_READER = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1], read_only=True)
+print(connection.execute("select max(marker) from published.orders").fetchone()[0], flush=True)
+sys.stdin.readline()
+print(connection.execute(
+    "select count(*), max(marker), max(position) from published.orders").fetchone(), flush=True)
+"""
+
+
+def python(script: str, *arguments: object, **more: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,  # type: ignore[call-overload]
+    )
+
+
+def test_readers_in_another_process_see_whole_snapshots_through_fifty_publishes(
+    tmp_path: Path,
+) -> None:
+    # Two kept: files are let go under the reader's hands as fast as can be.
+    here = Settings(data_dir=tmp_path / "data", keep_snapshots=2)
+    build(here, 0)
+    publish(here, plan(), "run")
+    stop = tmp_path / "stop"
+    reader = python(READER, here.data_dir, stop)
+    slow = python(RAW_READER, here.published_path)
+    assert slow.stdout is not None
+    assert slow.stdout.readline().strip() == "0"
+    try:
+        connection = workshop.connect(here)
+        for marker in range(1, 51):
+            for name in NAMES:
+                connection.execute(f"update marts.{name} set marker = {marker}")
+            publish(here, plan(), "run")
+        connection.close()
+    finally:
+        stop.touch()
+    out, err = reader.communicate(timeout=60)
+    assert reader.returncode == 0, err
+    found = json.loads(out)
+    assert found["reads"] >= 10 and found["seen"] >= 5, found
+    # A reader that kept an old file open still reads it, though it is no longer kept.
+    out, err = slow.communicate("\n", timeout=60)
+    assert out.strip() == "(1000, 0, 999)", err
+    assert set(markers(here).values()) == {50}
+
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from warehouse.publish import publish
+from warehouse.settings import Settings
+from tests.warehouse.test_publish import build, plan
+here, marker = Settings(data_dir=Path(sys.argv[1])), int(sys.argv[2])
+build(here, marker, int(sys.argv[3]))
+print("built", flush=True)
+while True:
+    publish(here, plan(), "run")
+    print("published", flush=True)
+"""
+
+
+def test_a_publish_killed_at_any_moment_leaves_one_whole_snapshot_current(here: Settings) -> None:
+    build(here, 0)
+    publish(here, plan(), "run")
+    leftovers = 0
+    for round_, delay in enumerate((0.0, 0.02, 0.04, 0.06, 0.09, 0.13), start=1):
+        publisher = python(PUBLISHER, here.data_dir, round_, 100_000)
+        assert publisher.stdout is not None
+        assert publisher.stdout.readline().strip() == "built"
+        time.sleep(delay)
+        publisher.send_signal(signal.SIGKILL)
+        publisher.communicate()
+        leftovers += len(list(snapshots.folder(here).glob(".*.tmp*")))
+        found = set(markers(here).values())
+        assert len(found) == 1 and found <= {round_, round_ - 1, *range(round_)}
+        current = snapshots.current(here)
+        assert current is not None and len(current.tables) == len(NAMES)
+        for snapshot_id in snapshots.ids(here):
+            assert len(set(markers(here, snapshot_id).values())) == 1
+    assert leftovers, "no kill met a publish half-way: the delays miss what they should hit"
+    build(here, 99)
+    publish(here, plan(), "run")
+    assert set(markers(here).values()) == {99}
+    assert not list(snapshots.folder(here).glob(".*"))
+    assert not list(here.published_dir.glob(".*.tmp"))
+
+
+FILLED = """
+import resource, signal, sys
+from pathlib import Path
+from warehouse.errors import SluiceError
+from warehouse.publish import publish
+from warehouse.settings import Settings
+from tests.warehouse.test_publish import plan
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+try:
+    publish(Settings(data_dir=Path(sys.argv[1])), plan(), "run")
+except SluiceError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_previous_snapshot_and_says_what_to_do(here: Settings) -> None:
+    build(here, 1)
+    before = publish(here, plan(), "run-1")
+    build(here, 2, 500_000)
+    out, err = python(FILLED, here.data_dir).communicate(timeout=60)
+    assert "is full: nothing was published, the previous snapshot is still served" in out, err
+    assert "Free space" in out
+    assert snapshots.current_id(here) == before.snapshot_id
+    assert set(markers(here).values()) == {1}
+    assert not list(snapshots.folder(here).glob(".*"))
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from warehouse import snapshots, workshop
+from warehouse.settings import Settings
+here = Settings(data_dir=Path(sys.argv[1]))
+if sys.argv[2] == "workshop":
+    connection = workshop.connect(here)
+    print("held", flush=True); sys.stdin.readline()
+else:
+    with snapshots.exclusive(here):
+        print("held", flush=True); sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("what", ["workshop", "publish"])
+def test_what_another_process_holds_is_named(here: Settings, what: str) -> None:
+    build(here, 1)
+    before = publish(here, plan(), "run-1")
+    holder = python(HOLDER, here.data_dir, what)
+    assert holder.stdout is not None
+    assert holder.stdout.readline().strip() == "held"
+    try:
+        with pytest.raises(LockedError) as raised:
+            publish(here, plan(), "run-2")
+        assert raised.value.remedy and "another process" in raised.value.what.lower()
+    finally:
+        holder.communicate("\n")
+    assert snapshots.current_id(here) == before.snapshot_id
+    assert publish(here, plan(), "run-3").is_current
+
+
+def test_a_foreign_file_among_the_snapshots_is_named(here: Settings) -> None:
+    build(here, 1)
+    publish(here, plan(), "run-1")
+    duckdb.connect(str(snapshots.snapshot_path(here, "20200101-000000-000000"))).close()
+    with pytest.raises(SluiceError, match="is not a snapshot that Sluice made"):
+        snapshots.show(here, "20200101-000000-000000")
+    snapshots.snapshot_path(here, "20200101-000000-000001").write_bytes(os.urandom(5000))
+    with pytest.raises(SluiceError, match="cannot be opened"):
+        snapshots.show(here, "20200101-000000-000001")
