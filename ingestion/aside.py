@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from ingestion.landing import Landing
-from ingestion.ledger import SCHEMA, ensure_ledger, known_files, set_aside_files, transaction
+from ingestion.ledger import SCHEMA, ensure_ledger, set_aside_files, transaction
 from warehouse import platform_log
 from warehouse.clock import wall_clock
 from warehouse.errors import SluiceError
@@ -22,7 +22,10 @@ def set_aside(
     *,
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> None:
-    """Have the loads ignore this file (its path below the landing root) from now on."""
+    """Have the loads ignore this file (its path below the landing root) from now on.
+
+    The rows of a file that is loaded already stay until its source is replayed.
+    """
     path = file.removeprefix(f"{Landing(settings).root}/").lstrip("/")
     if not because.strip():
         raise SluiceError(
@@ -50,11 +53,6 @@ def _record(
 ) -> None:
     source, entity = [*path.split("/"), ""][:2]
     ensure_ledger(connection)
-    if path in known_files(connection, source):
-        raise SluiceError(
-            f"{path} is loaded; its rows would stay.",
-            remedy="Correct the data at its source and have it sent again: the latest wins.",
-        )
     if path in set_aside_files(connection):
         return
     with transaction(connection):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +21,7 @@ FORMATS: Final = ("jsonl", "csv", "parquet")
 ON_DRIFT: Final = ("evolve", "quarantine", "freeze")
 # Longer lines are set aside: a row of a table has no such size, and it must fit into memory.
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+_SAFE = yaml.SafeLoader
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPE = re.compile(r"varchar|bigint|integer|boolean|date|timestamptz|json|decimal\(\d+,\d+\)")
 
@@ -102,17 +104,26 @@ def read_contracts_in(folder: Path) -> Contracts:
     """Every source of every YAML file in this folder."""
     contracts: dict[str, dict[str, Contract]] = {}
     for path in sorted(folder.glob("*.yml")):
-        for source in _document(path).get("sources") or []:
-            entities = contracts.setdefault(str(source["name"]), {})
-            for table in source.get("tables") or []:
-                contract = _contract(path, source, table)
-                entities[contract.entity] = contract
+        info = path.stat()
+        for contract in _contracts(path, info.st_mtime_ns, info.st_size):
+            contracts.setdefault(contract.source, {})[contract.entity] = contract
     return contracts
+
+
+@lru_cache(maxsize=256)
+def _contracts(path: Path, _modified: int, _size: int) -> tuple[Contract, ...]:
+    """Read once while the file stays as it is: a load asks for its contract many times."""
+    return tuple(
+        _contract(path, source, table)
+        for source in _document(path).get("sources") or []
+        for table in source.get("tables") or []
+    )
 
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # The loader in C reads the same, ten times faster.
+        document = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", _SAFE))
     except yaml.YAMLError as error:
         raise ContractError(
             f"The contract {path} is not valid YAML: {error}", remedy="Correct the file."

@@ -24,7 +24,7 @@ _BLOCK: Final = 4 * 1024 * 1024
 _BOM: Final = codecs.BOM_UTF8
 _MEND: Final = (
     "Have the source send it again, right, under a new name; then set this file aside with "
-    "`sluice set-aside {file}`."
+    "`sluice set-aside {file} --because …`."
 )
 
 
@@ -57,6 +57,18 @@ class Inspected:
     @property
     def has_long_lines(self) -> bool:
         return self.longest_line > self.contract.max_line_bytes
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A file and the batch that it becomes."""
+
+    batch_id: int
+    inspected: Inspected
+
+    @property
+    def path(self) -> str:
+        return self.inspected.file.path
 
 
 class Unfit(Exception):
@@ -110,7 +122,7 @@ def _extension(contract: Contract, file: LandedFile) -> None:
         raise Unfit(
             f"The contract of {contract.name} expects .{contract.format} files.",
             "Correct `format` in dbt_project/models/raw/{contract}.yml, or set the file aside "
-            "with `sluice set-aside {file}`.",
+            "with `sluice set-aside {file} --because …`.",
         )
 
 
@@ -222,7 +234,7 @@ def _frozen(unknown: tuple[str, ...]) -> Unfit:
         f"It brings {_listed(unknown)}, which the contract does not have, and says "
         "`on_drift: freeze`.",
         "Add it to dbt_project/models/raw/{contract}.yml (or loosen `on_drift`), or set the file "
-        "aside with `sluice set-aside {file}`.",
+        "aside with `sluice set-aside {file} --because …`.",
     )
 
 

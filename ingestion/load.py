@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import duckdb
 
+from ingestion.aside import set_aside
 from ingestion.contracts import Contract, read_contracts
-from ingestion.inspection import Inspected, Refusal
+from ingestion.inspection import Inspected, Numbered, Refusal
 from ingestion.landing import Landing
 from ingestion.ledger import (
     LOADED,
@@ -26,13 +24,13 @@ from ingestion.ledger import (
     record,
     transaction,
 )
-from ingestion.parsing import Numbered, parse
+from ingestion.outcome import EntityLoad, LoadResult, Progress, explained, log
+from ingestion.parsing import parse
 from ingestion.raw import ensure_raw_tables
 from ingestion.survey import Survey, newest_landed, pending, survey
 from ingestion.taking import Taken, take
-from warehouse import platform_log
 from warehouse.clock import wall_clock
-from warehouse.errors import ContractError, SluiceError
+from warehouse.errors import ContractError
 from warehouse.settings import Settings
 
 __all__ = [
@@ -44,46 +42,11 @@ __all__ = [
     "load_source",
     "newest_landed",
     "pending",
+    "set_aside",
 ]
 
-LOG_KIND: Final = "loads"
 # Bounds what a crash costs and what a transaction holds; one larger file is still one batch.
 TRANSACTION_BYTES: Final = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class EntityLoad:
-    """What one entity gained."""
-
-    files: int = 0
-    rows: int = 0
-    quarantined: int = 0
-    repeated: int = 0
-    # Columns that the contract does not have, or has under another name.
-    drift: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LoadResult:
-    """What came of one source. A refusal means that nothing more of it was loaded."""
-
-    source: str
-    entities: Mapping[str, EntityLoad]
-    refused: tuple[Refusal, ...] = ()
-    uncontracted: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def rows(self) -> int:
-        return sum(entity.rows for entity in self.entities.values())
-
-    @property
-    def quarantined(self) -> int:
-        return sum(entity.quarantined for entity in self.entities.values())
-
-    @property
-    def files(self) -> int:
-        return sum(entity.files for entity in self.entities.values())
 
 
 def load_all(
@@ -114,7 +77,7 @@ def load_source(
         ensure_raw_tables(connection, {source: contracts})
         landing = Landing(settings)
         found = survey(connection, landing, contracts, source)
-        progress = Progress(settings, source, now or wall_clock())
+        progress = Progress(source, now or wall_clock())
         if found.refused:
             refused = tuple(found.refused)
         else:
@@ -126,50 +89,8 @@ def load_source(
             tuple(sorted(found.uncontracted)),
             time.monotonic() - started,
         )
-        _log(settings, result, progress)
+        log(settings, result, progress)
     return result
-
-
-@dataclass
-class Progress:
-    """What has been committed so far."""
-
-    settings: Settings
-    source: str
-    now: datetime
-    entities: dict[str, EntityLoad] = field(default_factory=dict)
-    events: list[dict[str, object]] = field(default_factory=list)
-
-    def add(self, batches: Sequence[Batch], reported: dict[str, set[str]]) -> None:
-        for batch in batches:
-            old = self.entities.get(batch.entity, EntityLoad())
-            loaded = batch.status != SKIPPED
-            drift = dict.fromkeys((*old.drift, *batch.drift.added, *batch.drift.renamed))
-            self.entities[batch.entity] = EntityLoad(
-                old.files + loaded,
-                old.rows + batch.rows,
-                old.quarantined + batch.quarantined,
-                old.repeated + (not loaded),
-                tuple(drift),
-            )
-            self._report(batch, reported.setdefault(batch.entity, set()))
-
-    def _report(self, batch: Batch, reported: set[str]) -> None:
-        """The first file that brings a change says so in the platform log."""
-        news = [n for n in (*batch.drift.added, *batch.drift.renamed) if n not in reported]
-        if not news:
-            return
-        reported.update(news)
-        self.events.append(
-            {
-                "outcome": "drift",
-                "source": batch.source,
-                "entity": batch.entity,
-                "file": batch.file,
-                "added": [name for name in batch.drift.added if name in news],
-                "renamed": {k: v for k, v in batch.drift.renamed.items() if k in news},
-            }
-        )
 
 
 class Unloadable(Exception):
@@ -254,7 +175,7 @@ def load_files(
             Refusal(
                 path,
                 f"DuckDB cannot read it: {str(error).splitlines()[0]}",
-                f"Look at the file; set it aside with `sluice set-aside {path}`.",
+                f"Look at the file; set it aside with `sluice set-aside {path} --because …`.",
             )
         ) from error
     return taken
@@ -304,60 +225,3 @@ def _restamp(connection: duckdb.DuckDBPyConnection, found: Survey) -> None:
         connection.execute(
             f"update {SCHEMA}.batches set file_stamp = ? where file = ?", [file.stamp, file.path]
         )
-
-
-def _log(settings: Settings, result: LoadResult, progress: Progress) -> None:
-    events: list[dict[str, object]] = [
-        {
-            "outcome": LOADED,
-            "source": result.source,
-            "entity": entity,
-            "file_count": load.files,
-            "row_count": load.rows,
-            "quarantined_count": load.quarantined,
-            "repeated_count": load.repeated,
-            "drift": list(load.drift),
-            "seconds": round(result.seconds, 3),
-        }
-        for entity, load in result.entities.items()
-    ]
-    events += [
-        {
-            "outcome": "refused",
-            "source": result.source,
-            "entity": [*refusal.file.split("/"), ""][1],
-            "file": refusal.file,
-            "reason": refusal.reason,
-            "remedy": refusal.remedy,
-        }
-        for refusal in result.refused
-    ]
-    platform_log.append(settings, LOG_KIND, [*events, *progress.events])
-
-
-_NO_SPACE = ("No space left", "File too large", "max_temp_directory_size", "Disk quota")
-
-
-@contextmanager
-def explained(settings: Settings) -> Iterator[None]:
-    """A full disk or memory in plain words."""
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        text = str(error)
-        is_full = isinstance(error, OSError) and error.errno in (
-            errno.ENOSPC,
-            errno.EFBIG,
-            errno.EDQUOT,
-        )
-        if is_full or any(words in text for words in _NO_SPACE):
-            raise SluiceError(
-                f"The disk that holds {settings.data_dir} is full; nothing half-loaded stays.",
-                remedy="Free space or set SLUICE_DATA_DIR to a larger disk, then run again.",
-            ) from error
-        if isinstance(error, duckdb.OutOfMemoryException):
-            raise SluiceError(
-                f"Memory ran out while loading: {text.splitlines()[0]}",
-                remedy="Raise SLUICE_DUCKDB_MEMORY_LIMIT, or end what else runs; then run again.",
-            ) from error
-        raise

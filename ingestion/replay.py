@@ -1,26 +1,23 @@
-"""Loading again: what was quarantined, or everything that a source ever landed."""
+"""Loading again everything that a source ever landed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
 from ingestion.contracts import Contract, read_contracts
-from ingestion.csv_records import csv_header, split_records
-from ingestion.inspection import Inspected, Refusal
+from ingestion.inspection import Inspected, Numbered, Refusal
 from ingestion.landing import Landing
 from ingestion.ledger import (
     LOADED,
-    REPLAYED,
     SCHEMA,
     SKIPPED,
     Batch,
-    Drift,
     Known,
     known_files,
     next_batch_id,
@@ -29,34 +26,17 @@ from ingestion.ledger import (
     set_aside_files,
     transaction,
 )
-from ingestion.load import (
-    LOG_KIND,
-    EntityLoad,
-    LoadResult,
-    Unloadable,
-    batch_of,
-    explained,
-    load_files,
-)
-from ingestion.parsing import Numbered, Piece, parse_csv_records, parse_json_lines
+from ingestion.load import Unloadable, batch_of, load_files
+from ingestion.outcome import EntityLoad, LoadResult, explained, log_replay
 from ingestion.raw import create_raw_table, ensure_raw_tables, existing_columns
+from ingestion.reparse import QuarantineReplay, replay_quarantine
 from ingestion.survey import survey_again
-from ingestion.taking import Taken, insert_good
-from ingestion.validation import PARSED
-from warehouse import platform_log
+from ingestion.taking import Taken
 from warehouse.clock import wall_clock
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
 
-
-@dataclass(frozen=True)
-class QuarantineReplay:
-    """What became of the quarantined rows of one entity."""
-
-    source: str
-    entity: str
-    accepted: int
-    still_bad: int
+__all__ = ["QuarantineReplay", "replay_quarantine", "replay_source"]
 
 
 def replay_source(
@@ -101,7 +81,7 @@ def replay_source(
         for entity in contracts
     }
     result = LoadResult(source, entities, (), (), time.monotonic() - started)
-    _log(settings, source, [(e, load.rows, load.quarantined) for e, load in entities.items()])
+    log_replay(settings, source, [(e, load.rows, load.quarantined) for e, load in entities.items()])
     return result
 
 
@@ -111,7 +91,7 @@ def _vanished(landing: Landing, source: str, known: Mapping[str, Known]) -> list
     return [
         Refusal(
             path,
-            "It was loaded, and is not in the landing zone any more: a rebuild would lose its rows.",
+            "It was loaded, and is not in the landing zone any more: a rebuild would lose it.",
             "Put it back from a backup, then replay again.",
         )
         for path in known
@@ -219,133 +199,3 @@ def _repeats(
         earlier = known.get(file.file.path)
         batches.append(_as_before(batch, earlier) if earlier else batch)
     return batches
-
-
-def replay_quarantine(
-    settings: Settings,
-    connection: duckdb.DuckDBPyConnection,
-    source: str | None = None,
-    *,
-    now: datetime | None = None,
-) -> list[QuarantineReplay]:
-    """Hold quarantined rows against the present contracts; those that fit now are loaded."""
-    now, results = now or wall_clock(), []
-    all_contracts = read_contracts(settings)
-    landing = Landing(settings)
-    with explained(settings):
-        ensure_raw_tables(connection, all_contracts)
-        for name, contracts in all_contracts.items():
-            for contract in contracts.values() if source in (None, name) else ():
-                with transaction(connection):
-                    results += _replay_entity(connection, landing, contract, now)
-    for result in results:
-        _log(settings, result.source, [(result.entity, result.accepted, result.still_bad)])
-    return results
-
-
-@dataclass(frozen=True)
-class _Row:
-    batch_id: int
-    file: str
-    number: int
-    content: str
-
-
-def _replay_entity(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, contract: Contract, now: datetime
-) -> list[QuarantineReplay]:
-    rows = [
-        _Row(*row)
-        for row in connection.execute(
-            f"""select batch_id, file, row_number, content from {SCHEMA}.quarantine
-                where source = ? and entity = ? and replayed_at is null and content is not null
-                order by batch_id, row_number""",
-            [contract.source, contract.entity],
-        ).fetchall()
-    ]
-    if not rows:
-        return []
-    fresh = next_batch_id(connection)
-    batch_ids = {file: fresh + n for n, file in enumerate(dict.fromkeys(r.file for r in rows))}
-    accepted: dict[str, int] = {}
-    if contract.format == "csv":
-        for file, batch_id in batch_ids.items():
-            _parse_csv_again(connection, landing, contract, file, batch_id, rows)
-            _accept(connection, contract, now, accepted)
-    else:
-        pieces = [
-            Piece(batch_ids[row.file], row.file, row.number, row.content.encode()) for row in rows
-        ]
-        parse_json_lines(connection, contract, pieces)
-        _accept(connection, contract, now, accepted)
-    known = known_files(connection, contract.source)
-    record(connection, [
-        Batch(
-            batch_id=batch_ids[file], source=contract.source, entity=contract.entity, file=file,
-            content_hash=known[file].content_hash, size=known[file].size,
-            stamp=known[file].stamp, rows=count, quarantined=0, drift=Drift(), status=REPLAYED,
-            loaded_at=now,
-        )
-        for file, count in accepted.items()
-    ])  # fmt: skip
-    good = sum(accepted.values())
-    return [QuarantineReplay(contract.source, contract.entity, good, len(rows) - good)]
-
-
-def _parse_csv_again(
-    connection: duckdb.DuckDBPyConnection,
-    landing: Landing,
-    contract: Contract,
-    file: str,
-    batch_id: int,
-    rows: Sequence[_Row],
-) -> None:
-    header = csv_header(landing, contract, file)
-    records = [
-        record
-        for row in rows
-        if row.file == file
-        for record in split_records(
-            [(row.number, row.content)], len(header), contract.delimiter, contract.max_line_bytes
-        )
-    ]
-    parse_csv_records(connection, contract, header, batch_id, file, records)
-
-
-def _accept(
-    connection: duckdb.DuckDBPyConnection,
-    contract: Contract,
-    now: datetime,
-    accepted: dict[str, int],
-) -> None:
-    counts = connection.execute(
-        f"select file, count(*) from {PARSED} where fault = 0 group by file order by file"
-    ).fetchall()
-    if not counts:
-        return
-    accepted.update(counts)
-    insert_good(connection, contract, now)
-    connection.execute(
-        f"""update {SCHEMA}.quarantine as q set replayed_at = $now::timestamptz
-            from {PARSED} as p
-            where p.fault = 0 and q.file = p.file and q.row_number = p.row_number
-                and q.source = $source and q.replayed_at is null""",
-        {"now": now, "source": contract.source},
-    )
-
-
-def _log(settings: Settings, source: str, entities: Sequence[tuple[str, int, int]]) -> None:
-    platform_log.append(
-        settings,
-        LOG_KIND,
-        [
-            {
-                "outcome": REPLAYED,
-                "source": source,
-                "entity": entity,
-                "row_count": rows,
-                "quarantined_count": bad,
-            }
-            for entity, rows, bad in entities
-        ],
-    )

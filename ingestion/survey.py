@@ -50,7 +50,8 @@ def pending(settings: Settings, connection: duckdb.DuckDBPyConnection) -> dict[s
 def newest_landed(settings: Settings) -> dict[str, tuple[str, ...]]:
     """By source, the newest file of each entity: news without a database."""
     landing = Landing(settings)
-    return {source: landing.newest(source) for source in read_contracts(settings)}
+    newest = {source: landing.newest(source) for source in read_contracts(settings)}
+    return {source: files for source, files in newest.items() if files}
 
 
 def has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -148,7 +149,7 @@ def _namesake(file: LandedFile, earlier: str) -> Refusal:
         file.path,
         f"A batch of this name was received before, with other content: {earlier}.",
         "A batch's name is its identity. If this one is right, have it sent under a new name; "
-        f"set this file aside with `sluice set-aside {file.path}`.",
+        f"set this file aside with `sluice set-aside {file.path} --because …`.",
     )
 
 

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from ingestion.contracts import Column, Contract
+from ingestion.sql_text import literal, names
 
 PARSED: Final = "sluice_parsed"
 """The temporary table that holds the rows of one chunk: typed, each with its fault (0: none)."""
@@ -84,6 +85,25 @@ def parse_into_temp(
             case when fault > 0 then {content} end as content
         from judged
         """
+    )
+
+
+def from_header(contract: Contract, header: tuple[str, ...], fields: list[str]) -> str:
+    """The columns' values, what is unknown, and what came under another name."""
+    place = dict(zip(header, fields, strict=True))
+    values = []
+    for number, column in enumerate(contract.columns):
+        present = [place[name] for name in column.names if name in place]
+        text = f"coalesce({', '.join(present)})" if present else "null::varchar"
+        values.append(f"{text} as t{number}")
+    unknown = contract.unknown(header)
+    extra = "null::json"
+    if unknown:
+        extra = f"json_object({', '.join(f'{literal(n)}, {place[n]}' for n in unknown)})"
+    renamed = [name for name in contract.aliases if name in place]
+    return (
+        f"{extra} as extra, {names(unknown)} as unknown, {names(renamed)} as renamed, "
+        + ", ".join(values)
     )
 
 

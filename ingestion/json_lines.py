@@ -1,0 +1,167 @@
+"""JSON lines: whole lines are handed to DuckDB in bounded pieces, however large the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import duckdb
+import pyarrow as pa
+
+from ingestion.contracts import Contract
+from ingestion.inspection import Numbered, unpacked, without_mark
+from ingestion.landing import Landing
+from ingestion.ledger import registered
+from ingestion.sql_text import NO_NAMES, literal, names, quoted
+from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG, parse_into_temp
+
+_BLOCK: Final = 4 * 1024 * 1024
+# Rows of a scanned batch are one unit of DuckDB's parallelism.
+_ARROW_BATCH_BYTES: Final = 1024 * 1024
+# Of a line that is too long, so much goes to quarantine; landing has the whole.
+_HEAD_BYTES: Final = 500
+_CHUNK_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some whole lines of a file."""
+
+    batch_id: int
+    path: str
+    first_row: int
+    content: bytes
+    structure: int = 0
+
+
+def pieces_of(landing: Landing, file: Numbered) -> Iterator[Piece]:
+    if file.inspected.is_empty:
+        return
+    with unpacked(landing, file.path) as stream:
+        if file.inspected.has_long_lines:
+            yield from _line_by_line(stream, file, file.inspected.contract.max_line_bytes)
+        else:
+            yield from _block_by_block(stream, file)
+
+
+def _block_by_block(stream: BinaryIO, file: Numbered) -> Iterator[Piece]:
+    row, rest = 1, b""
+    while block := stream.read(_BLOCK):
+        content = rest + block
+        end = content.rfind(b"\n") + 1
+        rest = content[end:]
+        if end:
+            whole = content[:end]
+            yield Piece(file.batch_id, file.path, row, without_mark(whole) if row == 1 else whole)
+            row += whole.count(b"\n")
+    if rest:
+        yield Piece(file.batch_id, file.path, row, without_mark(rest) if row == 1 else rest)
+
+
+def _line_by_line(stream: BinaryIO, file: Numbered, limit: int) -> Iterator[Piece]:
+    """For files with a line that must not be held whole."""
+    row = 1
+    while line := stream.readline(limit + 1):
+        if len(line) > limit and not line.endswith(b"\n"):
+            while more := stream.readline(_BLOCK):
+                if more.endswith(b"\n"):
+                    break
+            head = line[:_HEAD_BYTES].decode(errors="ignore").encode()
+            yield Piece(file.batch_id, file.path, row, head, TOO_LONG)
+        else:
+            yield Piece(file.batch_id, file.path, row, without_mark(line) if row == 1 else line)
+        row += 1
+
+
+def chunks(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    chunk: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        chunk.append(piece)
+        size += len(piece.content)
+        if size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _pieces_table(pieces: Sequence[Piece]) -> pa.Table:
+    batches, start, size = [], 0, 0
+    for end, piece in enumerate(pieces, start=1):
+        size += len(piece.content)
+        if size < _ARROW_BATCH_BYTES and end < len(pieces):
+            continue
+        part = pieces[start:end]
+        batches.append(
+            pa.record_batch(
+                {
+                    "batch_id": pa.array([p.batch_id for p in part], pa.int64()),
+                    "file": pa.array([p.path for p in part], pa.string()),
+                    "first_row": pa.array([p.first_row for p in part], pa.int64()),
+                    "structure": pa.array([p.structure for p in part], pa.int32()),
+                    # The inspection has checked that it is UTF-8.
+                    "content": pa.array([p.content for p in part], pa.binary()).view(pa.string()),
+                }
+            )
+        )
+        start, size = end, 0
+    return pa.Table.from_batches(batches)
+
+
+def parse_json_lines(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, pieces: Sequence[Piece]
+) -> None:
+    types = {c.name: c.data_type for c in contract.columns}
+    wanted = {
+        name: "JSON" if types[column.name] == "json" else "VARCHAR"
+        for column in contract.columns
+        for name in column.names
+    }
+    without_known = json.dumps(dict.fromkeys(wanted))
+    values = []
+    for number, column in enumerate(contract.columns):
+        fields = ", ".join(f"fields.{quoted(name)}" for name in column.names)
+        text = f"coalesce({fields})" if column.aliases else fields
+        values.append(f"{text} as t{number}")
+    renamed = f"list_intersect(keys, {names(contract.aliases)})" if contract.aliases else NO_NAMES
+    texts = f"""
+        with lines as (
+            select batch_id, file, structure,
+                first_row + generate_subscripts(rows, 1) - 1 as row_number, unnest(rows) as line
+            from (select *, string_split(content, chr(10)) as rows from sluice_pieces)
+        ),
+        objects as (
+            select *, case when is_object then line end as object
+            from (
+                select *, json_valid(line) as is_json,
+                    json_valid(line) and starts_with(ltrim(line, chr(32) || chr(9)), '{{')
+                        as is_object
+                from lines
+                -- Trimming is slow: only the shortest lines are looked at twice.
+                where strlen(line) > 1 or trim(line) not in ('', chr(13))
+            )
+        ),
+        fields as (
+            select *, json_transform(object, {literal(json.dumps(wanted))}) as fields,
+                json_keys(object) as keys
+            from objects
+        ),
+        strangers as (
+            select *, list_filter(keys, lambda name: not list_contains({names(wanted)}, name))
+                as unknown
+            from fields
+        )
+        select batch_id, file, row_number, line as content,
+            case when structure > 0 then structure when not is_json then {NOT_JSON}
+                when not is_object then {NOT_AN_OBJECT} else 0 end as structure,
+            unknown, {renamed} as renamed,
+            case when len(unknown) > 0 then json_merge_patch(object, {literal(without_known)})
+                end as extra,
+            {", ".join(values)}
+        from strangers
+        """
+    with registered(connection, "sluice_pieces", _pieces_table(pieces)):
+        parse_into_temp(connection, contract, texts, content="rtrim(content, chr(13))")

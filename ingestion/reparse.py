@@ -1,0 +1,154 @@
+"""Quarantined rows, held against the contracts of today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from ingestion.contracts import Contract, read_contracts
+from ingestion.csv_files import parse_csv_records
+from ingestion.csv_records import csv_header, split_records
+from ingestion.json_lines import Piece, parse_json_lines
+from ingestion.landing import Landing
+from ingestion.ledger import (
+    REPLAYED,
+    SCHEMA,
+    Batch,
+    Drift,
+    known_files,
+    next_batch_id,
+    record,
+    transaction,
+)
+from ingestion.outcome import explained, log_replay
+from ingestion.raw import ensure_raw_tables
+from ingestion.taking import insert_good
+from ingestion.validation import PARSED
+from warehouse.clock import wall_clock
+from warehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class QuarantineReplay:
+    """What became of the quarantined rows of one entity."""
+
+    source: str
+    entity: str
+    accepted: int
+    still_bad: int
+
+
+def replay_quarantine(
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    source: str | None = None,
+    *,
+    now: datetime | None = None,
+) -> list[QuarantineReplay]:
+    """Hold quarantined rows against the present contracts; those that fit now are loaded."""
+    now, results = now or wall_clock(), []
+    all_contracts = read_contracts(settings)
+    landing = Landing(settings)
+    with explained(settings):
+        ensure_raw_tables(connection, all_contracts)
+        for name, contracts in all_contracts.items():
+            for contract in contracts.values() if source in (None, name) else ():
+                with transaction(connection):
+                    results += _replay_entity(connection, landing, contract, now)
+    for result in results:
+        log_replay(settings, result.source, [(result.entity, result.accepted, result.still_bad)])
+    return results
+
+
+@dataclass(frozen=True)
+class _Row:
+    batch_id: int
+    file: str
+    number: int
+    content: str
+
+
+def _replay_entity(
+    connection: duckdb.DuckDBPyConnection, landing: Landing, contract: Contract, now: datetime
+) -> list[QuarantineReplay]:
+    rows = [
+        _Row(*row)
+        for row in connection.execute(
+            f"""select batch_id, file, row_number, content from {SCHEMA}.quarantine
+                where source = ? and entity = ? and replayed_at is null and content is not null
+                order by batch_id, row_number""",
+            [contract.source, contract.entity],
+        ).fetchall()
+    ]
+    if not rows:
+        return []
+    fresh = next_batch_id(connection)
+    batch_ids = {file: fresh + n for n, file in enumerate(dict.fromkeys(r.file for r in rows))}
+    accepted: dict[str, int] = {}
+    if contract.format == "csv":
+        for file, batch_id in batch_ids.items():
+            _parse_csv_again(connection, landing, contract, file, batch_id, rows)
+            _accept(connection, contract, now, accepted)
+    else:
+        pieces = [
+            Piece(batch_ids[row.file], row.file, row.number, row.content.encode()) for row in rows
+        ]
+        parse_json_lines(connection, contract, pieces)
+        _accept(connection, contract, now, accepted)
+    known = known_files(connection, contract.source)
+    record(connection, [
+        Batch(
+            batch_id=batch_ids[file], source=contract.source, entity=contract.entity, file=file,
+            content_hash=known[file].content_hash, size=known[file].size,
+            stamp=known[file].stamp, rows=count, quarantined=0, drift=Drift(), status=REPLAYED,
+            loaded_at=now,
+        )
+        for file, count in accepted.items()
+    ])  # fmt: skip
+    good = sum(accepted.values())
+    return [QuarantineReplay(contract.source, contract.entity, good, len(rows) - good)]
+
+
+def _parse_csv_again(
+    connection: duckdb.DuckDBPyConnection,
+    landing: Landing,
+    contract: Contract,
+    file: str,
+    batch_id: int,
+    rows: Sequence[_Row],
+) -> None:
+    header = csv_header(landing, contract, file)
+    records = [
+        record
+        for row in rows
+        if row.file == file
+        for record in split_records(
+            [(row.number, row.content)], len(header), contract.delimiter, contract.max_line_bytes
+        )
+    ]
+    parse_csv_records(connection, contract, header, batch_id, file, records)
+
+
+def _accept(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    now: datetime,
+    accepted: dict[str, int],
+) -> None:
+    counts = connection.execute(
+        f"select file, count(*) from {PARSED} where fault = 0 group by file order by file"
+    ).fetchall()
+    if not counts:
+        return
+    accepted.update(counts)
+    insert_good(connection, contract, now)
+    connection.execute(
+        f"""update {SCHEMA}.quarantine as q set replayed_at = $now::timestamptz
+            from {PARSED} as p
+            where p.fault = 0 and q.file = p.file and q.row_number = p.row_number
+                and q.source = $source and q.replayed_at is null""",
+        {"now": now, "source": contract.source},
+    )
