@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 PROJECT_ROOMS = ("dbt_project", "macros_lib", "seeds")
 PROJECT_FILES = (".sql", ".yml", ".yaml", ".csv", ".md", ".py")
 FINGERPRINT = "manifest.fingerprint"
+SAVED_PARSE = "partial_parse.msgpack"
 
 _warm: dict[str, Manifest] = {}
 _lock = threading.Lock()
@@ -64,7 +64,9 @@ def ensure_manifest(settings: Settings) -> Path:
     """The manifest of the project as it stands: parsed only when a file has changed."""
     mark = settings.dbt_target_path / FINGERPRINT
     now = fingerprint()
-    if settings.manifest_path.exists() and mark.exists() and mark.read_text() == now:
+    saved = settings.dbt_target_path / SAVED_PARSE
+    whole = settings.manifest_path.exists() and saved.exists() and mark.exists()
+    if whole and mark.read_text() == now:
         return settings.manifest_path
     outcome = _invoke(settings, ["parse"], manifest=None, on_event=None)
     if not outcome.success:
@@ -89,16 +91,18 @@ def run(
 
 
 def _manifest(settings: Settings) -> Manifest:
-    from dbt.contracts.graph.manifest import Manifest, WritableManifest
+    """dbt's own saved parse: manifest.json does not tell generic tests from singular ones."""
+    from dbt.contracts.graph.manifest import Manifest
 
-    path = ensure_manifest(settings)
+    ensure_manifest(settings)
+    path = settings.dbt_target_path / SAVED_PARSE
     key = f"{path}:{path.stat().st_mtime_ns}"
     with _lock:
         if key not in _warm:
             _warm.clear()
-            _warm[key] = Manifest.from_writable_manifest(
-                WritableManifest.from_dict(json.loads(path.read_text()))
-            )
+            manifest = Manifest.from_msgpack(path.read_bytes())
+            manifest.build_flat_graph()
+            _warm[key] = manifest
         return _warm[key]
 
 
@@ -115,6 +119,8 @@ def _invoke(
     callbacks = [on_event] if on_event is not None else []
     arguments = [
         "--quiet",
+        "--log-level",
+        "none",
         "--no-use-colors",
         "--no-send-anonymous-usage-stats",
         "--no-version-check",

@@ -32,6 +32,8 @@ def connect(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyCo
     except duckdb.IOException as error:
         raise _explained(path, error) from error
     connection.execute("set TimeZone = 'UTC'")
+    # A missing table is an error, never a Python variable that happens to be called so.
+    connection.execute("set python_enable_replacements = false")
     if settings.duckdb_memory_limit:
         connection.execute(f"set memory_limit = '{settings.duckdb_memory_limit}'")
     return connection
