@@ -74,18 +74,18 @@ parsed as (
 )
 
 select
-    event_id,
-    event_name,
-    account_id,
-    user_id,
-    {{ utc_date('true_at') }} as occurred_on,
-    true_at as occurred_at,
-    received_at,
-    is_clock_corrected,
-    {{ json_field('context', 'platform') }} as platform,
-    {{ json_field('context', 'app_version') }} as app_version,
-    {{ json_field('context', 'locale') }} as locale,
-    {{ json_field('properties', 'feature') }} as feature,
-    cast({{ json_field('properties', 'duration_ms') }} as bigint) as duration_ms,
-    cast({{ json_field('properties', 'items') }} as bigint) as item_count
+    parsed.event_id,
+    parsed.event_name,
+    parsed.account_id,
+    parsed.user_id,
+    {{ utc_date('parsed.true_at') }} as occurred_on,
+    parsed.true_at as occurred_at,
+    parsed.received_at,
+    parsed.is_clock_corrected,
+    {{ json_field('parsed.context', 'platform') }} as platform,
+    {{ json_field('parsed.context', 'app_version') }} as app_version,
+    {{ json_field('parsed.context', 'locale') }} as locale,
+    {{ json_field('parsed.properties', 'feature') }} as feature,
+    cast({{ json_field('parsed.properties', 'duration_ms') }} as bigint) as duration_ms,
+    cast({{ json_field('parsed.properties', 'items') }} as bigint) as item_count
 from parsed
