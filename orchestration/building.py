@@ -67,11 +67,13 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
                     "build",
                     "--select",
                     *[_selector(catalog[key]) for key in sorted(buildable)],
+                    *[each.selector for each in tests if each.dataset.key in buildable],
                     # Unit tests prove logic before a merge; a run is about data.
                     "--exclude-resource-type",
                     "unit_test",
+                    # The tests are named above; dbt adds none.
                     "--indirect-selection",
-                    "buildable",
+                    "empty",
                 ],
             )
             _stop_unless_run(context, outcome, branch.name)

@@ -1,14 +1,19 @@
-"""dbt's data tests as asset checks: which test belongs to which dataset, under which name."""
+"""dbt's data tests as asset checks: which test belongs to which dataset, under which name.
+
+A test that compares several datasets runs with, and is shown at, the one that is built last.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from catalog.catalog import Catalog, Dataset
+from orchestration.branches import Branch
 from orchestration.specs import asset_key
 
 
@@ -17,6 +22,7 @@ class DataTest:
     unique_id: str
     dataset: Dataset
     name: str
+    selector: str
     description: str
     is_error: bool
 
@@ -30,22 +36,33 @@ class DataTest:
         )
 
 
-def data_tests(catalog: Catalog) -> tuple[DataTest, ...]:
-    """Every test that hangs on a dataset; those of one name are numbered by dbt's ids."""
+def data_tests(catalog: Catalog, built: Sequence[Branch]) -> tuple[DataTest, ...]:
+    """Every test of a built dataset; those of one name are numbered by dbt's ids."""
+    step = {each.key: index for index, branch in enumerate(built) for each in branch.datasets}
     found: list[DataTest] = []
     taken: Counter[tuple[str, str]] = Counter()
     for unique_id, node in sorted(catalog.manifest["nodes"].items()):
-        attached = catalog.keys_by_unique_id.get(node.get("attached_node") or "")
-        if node["resource_type"] != "test" or attached is None:
+        if node["resource_type"] != "test":
             continue
+        attached = catalog.keys_by_unique_id.get(node.get("attached_node") or "")
+        reads = {
+            key
+            for each in node["depends_on"]["nodes"]
+            if (key := catalog.keys_by_unique_id.get(each)) in step
+        }
+        if not reads:
+            continue
+        # In the same step as its own dataset wherever that is the last one.
+        last = max(reads, key=lambda key: (step[key], key == attached, key))
         name = _name(node)
-        taken[attached, name] += 1
-        number = taken[attached, name]
+        taken[last, name] += 1
+        number = taken[last, name]
         found.append(
             DataTest(
                 unique_id=unique_id,
-                dataset=catalog[attached],
+                dataset=catalog[last],
                 name=name if number == 1 else f"{name}_{number}",
+                selector=node["name"],
                 description=(node.get("description") or "").strip(),
                 is_error=str(node["config"].get("severity", "error")).lower() == "error",
             )

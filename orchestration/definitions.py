@@ -26,7 +26,7 @@ def build_definitions() -> dg.Definitions:
     catalog = load_catalog(settings())
     sources = branches.sources(catalog)
     built = branches.branches(catalog)
-    tests = data_tests(catalog)
+    tests = data_tests(catalog, built)
     checked = [*sources, *built]
     publishing = publish_step(catalog)
     everything = dg.define_asset_job(

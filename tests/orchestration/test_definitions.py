@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from conftest import Demo
 
-from catalog.catalog import Catalog, load_catalog
+from catalog.catalog import BUILT_LAYERS, Catalog, load_catalog
 from orchestration.branches import branches, sources
 from orchestration.running import chosen_datasets
 from orchestration.specs import asset_key, published_key
@@ -55,15 +55,19 @@ def test_every_dataset_is_an_asset_with_owner_kind_columns_and_tags(
 def test_every_gated_dataset_has_a_blocking_gate(
     definitions: dg.Definitions, catalog: Catalog
 ) -> None:
-    checks = {
-        spec.asset_key
-        for spec in definitions.resolve_all_asset_check_specs()  # type: ignore[attr-defined]
-        if spec.name == "gate" and spec.blocking
-    } if hasattr(definitions, "resolve_all_asset_check_specs") else {
-        key.asset_key
-        for key in definitions.resolve_asset_graph().asset_check_keys
-        if key.name == "gate"
-    }
+    checks = (
+        {
+            spec.asset_key
+            for spec in definitions.resolve_all_asset_check_specs()  # type: ignore[attr-defined]
+            if spec.name == "gate" and spec.blocking
+        }
+        if hasattr(definitions, "resolve_all_asset_check_specs")
+        else {
+            key.asset_key
+            for key in definitions.resolve_asset_graph().asset_check_keys
+            if key.name == "gate"
+        }
+    )
     for dataset in catalog.datasets.values():
         if dataset.layer in GATED_LAYERS:
             assert asset_key(dataset) in checks, dataset.key
@@ -75,8 +79,10 @@ def test_dbt_tests_are_asset_checks(definitions: dg.Definitions, catalog: Catalo
         node
         for node in catalog.manifest["nodes"].values()
         if node["resource_type"] == "test"
-        and catalog.keys_by_unique_id.get(node.get("attached_node") or "", "").split(".")[0]
-        in ("staging", "curated", "marts")
+        and any(
+            catalog.keys_by_unique_id.get(each, "").split(".")[0] in BUILT_LAYERS
+            for each in node["depends_on"]["nodes"]
+        )
     ]
     assert len([key for key in shown if key.name != "gate"]) == len(wanted) > 100
 
