@@ -31,8 +31,8 @@ SPAN = re.compile(r"`([^`\n]+)`")
 # What a run makes is not in the repository.
 MADE = ("data/", "landing/", ".venv", ".dagster", "published/", "raw_")
 OTHER_COMMANDS = {
-    ".venv/bin/python", "../.venv/bin/dbt", "UPDATE_REFERENCE=1", "cat", "cd", "cp", "df", "du", "git",
-    "head", "jq", "kill", "less", "ls", "mkdir", "mv", "ps", "source", "tail", "uv",
+    ".venv/bin/python", "../.venv/bin/dbt", "UPDATE_REFERENCE=1", "cat", "cd", "cp", "df", "du",
+    "git", "head", "jq", "kill", "less", "ls", "mkdir", "mv", "ps", "source", "tail", "uv",
 }  # fmt: skip
 
 
@@ -117,12 +117,29 @@ def test_the_tour_goes_as_the_readme_says(own_demo) -> None:  # type: ignore[no-
             code = re.search(r"exit code (\d+)", comment)
             done = own_demo(*shlex.split(words)[1:], code=int(code.group(1)) if code else 0)
             printed += done.stdout + done.stderr
-        lines = [" ".join(line.split()) for line in printed.splitlines()]
         for seen in step.seen:
-            pattern = ".*".join(re.escape(part) for part in " ".join(seen.split()).split("…"))
-            assert any(re.fullmatch(pattern, line) for line in lines), (
+            assert _is_printed(seen, printed), (
                 f"The README says that {step.commands} print\n  {seen}\nbut they print:\n{printed}"
             )
+
+
+def test_the_demo_prints_what_the_readme_shows(demo) -> None:  # type: ignore[no-untyped-def]
+    text = (PROJECT_ROOT / "README.md").read_text()
+    marked = text.partition("<!-- demo output: begin")[2].partition("<!-- demo output: end")[0]
+    shown = [line for _, block in FENCED.findall(marked) for line in block.splitlines() if line]
+    assert len(shown) > 10, "The README does not show what the demo prints."
+    for line in shown:
+        assert _is_printed(line, demo.output), f"The demo does not print\n  {line}\n{demo.output}"
+
+
+def _is_printed(line: str, printed: str) -> bool:
+    """Among the printed lines, whatever the numbers and the gaps; … stands for anything."""
+    pattern = ".*".join(re.escape(part) for part in _plain(line).split("…"))
+    return any(re.fullmatch(pattern, _plain(each)) for each in printed.splitlines())
+
+
+def _plain(line: str) -> str:
+    return re.sub(r"\d[\d.,:-]*( \d[\d.,:-]*)*", "#", " ".join(line.split()))
 
 
 def _tour() -> Iterator[Step]:
