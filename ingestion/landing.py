@@ -87,7 +87,7 @@ class Landing:
             return f"{self.root}/{path}"
         protocol = self._filesystem.protocol
         name = protocol if isinstance(protocol, str) else protocol[0]
-        if not connection.filesystem_is_registered(self._filesystem):
+        if not connection.filesystem_is_registered(name):
             connection.register_filesystem(self._filesystem)
         return f"{name}://{self.root.lstrip('/')}/{path}"
 

@@ -128,13 +128,13 @@ def _load(
 def _groups(files: Sequence[Inspected]) -> list[list[Inspected]]:
     """Entity by entity, in landing order, and no more in one transaction than is bearable."""
     groups: list[list[Inspected]] = []
-    size = TRANSACTION_BYTES
+    size = 0
     for file in sorted(files, key=lambda f: (f.file.entity, f.file.landing_order)):
-        if size + file.file.size > TRANSACTION_BYTES:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
         size += file.file.size
+        if not groups or size > TRANSACTION_BYTES:
+            groups.append([])
+            size = file.file.size
+        groups[-1].append(file)
     return groups
 
 

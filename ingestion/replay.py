@@ -172,16 +172,16 @@ def _give_back(
         {
             "fresh": pa.array(list(kept), pa.int64()),
             "earlier": pa.array([k.batch_id for k in kept.values()], pa.int64()),
-            "at": pa.array([k.loaded_at for k in kept.values()], pa.timestamp("us", "UTC")),
+            "earlier_at": pa.array([k.loaded_at for k in kept.values()], pa.timestamp("us", "UTC")),
         }
     )
     with registered(connection, "sluice_kept", table):
         connection.execute(
-            f"""update {contract.relation} set _batch_id = earlier, _loaded_at = at
+            f"""update {contract.relation} set _batch_id = earlier, _loaded_at = earlier_at
                 from sluice_kept where _batch_id = fresh"""
         )
         connection.execute(
-            f"""update {SCHEMA}.quarantine set batch_id = earlier, quarantined_at = at
+            f"""update {SCHEMA}.quarantine set batch_id = earlier, quarantined_at = earlier_at
                 from sluice_kept where batch_id = fresh"""
         )
 
