@@ -46,7 +46,6 @@
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
 
-    {%- do adapter.commit() -%}
     {#- From here to the commit everything is one transaction: rows, touches and positions. -#}
     {%- call statement('snapshot') -%}
         {{ adapter.dispatch('one_snapshot', 'sluice_macros')() }}

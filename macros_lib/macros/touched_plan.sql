@@ -17,8 +17,10 @@
         {%- set book = api.Relation.create(database=this.database, schema=schema, identifier=name, type='table') -%}
         {%- if adapter.get_relation(book.database, book.schema, name) is none -%}
             {%- do adapter.create_schema(book) -%}
-            {%- do run_query('create table if not exists ' ~ book ~ ' (' ~ definition ~ ')'
-                ~ adapter.dispatch('table_format', 'sluice_macros')()) -%}
+            {%- call statement('create_book') -%}
+                create table if not exists {{ book }} ({{ definition }})
+                {{- adapter.dispatch('table_format', 'sluice_macros')() }}
+            {%- endcall -%}
             {%- do adapter.commit() -%}
             {%- do adapter.cache_added(book) -%}
         {%- endif -%}

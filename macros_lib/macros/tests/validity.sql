@@ -9,7 +9,10 @@ from (
         {{ keys }},
         {{ valid_from }},
         {{ valid_to }},
-        lead({{ valid_from }}) over (partition by {{ keys }} order by {{ valid_from }}) as next_from
+        lead({{ valid_from }}) over (
+            partition by {{ keys }}
+            order by {{ valid_from }}, case when {{ valid_to }} is null then 1 else 0 end, {{ valid_to }}
+        ) as next_from
     from {{ model }}
 ) as versions
 where {{ valid_from }} is null
@@ -28,7 +31,10 @@ from (
         {{ keys }},
         {{ valid_from }},
         {{ valid_to }},
-        lead({{ valid_from }}) over (partition by {{ keys }} order by {{ valid_from }}) as next_from
+        lead({{ valid_from }}) over (
+            partition by {{ keys }}
+            order by {{ valid_from }}, case when {{ valid_to }} is null then 1 else 0 end, {{ valid_to }}
+        ) as next_from
     from {{ model }}
 ) as versions
 where next_from > {{ valid_to }}
