@@ -5,10 +5,10 @@ with invoices as (
 
 elements as (
     select
-        invoices.invoice_id,
+        invoice_id,
         element
     from invoices
-    {{ json_rows('invoices.lines', 'element') }}
+    {{ json_rows('lines', 'element') }}
 ),
 
 lines as (
