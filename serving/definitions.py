@@ -34,7 +34,8 @@ class Metric:
 def describe(semantics: Semantics, name: str) -> Metric:
     declared = semantics.metrics[name]
     meta = _meta(declared)
-    lineage = [_meta(semantics.metrics[each]) for each in _lineage(semantics, name)]
+    inputs = [semantics.metrics[each] for each in _lineage(semantics, name)]
+    lineage = [_meta(each) for each in inputs]
     finest = semantics.finest_grain(name)
     composed = COMPOSED_OF.get(finest, (finest,))
     grains = [each for each in composed if all(each in m.get("grains", GRAINS) for m in lineage)]
@@ -51,7 +52,9 @@ def describe(semantics: Semantics, name: str) -> Metric:
             each.name for each in allowed_dimensions(semantics, name) if each.kind != "time"
         ),
         requires=tuple(sorted({item for m in lineage for item in m.get("requires", ())})),
-        composes=all(m.get("composes", True) for m in lineage),
+        # Without a grain MetricFlow compiles a cumulative metric to SQL that does not run.
+        composes=all(m.get("composes", True) for m in lineage)
+        and all(each["type"] != "cumulative" for each in inputs),
     )
 
 

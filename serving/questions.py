@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -34,7 +34,7 @@ def compile_sql(
     """The SQL that answers the question on the snapshot, or why it must not be answered."""
     asked = _known(semantics, metrics)
     dimensions = _common_dimensions(semantics, asked)
-    items = [_group_item(each, asked, dimensions) for each in dict.fromkeys(group_by)]
+    items = _distinct(_group_item(each, asked, dimensions) for each in group_by)
     _refuse_what_does_not_compose(asked, items, where, dimensions)
     if start is not None and end is not None and start > end:
         raise QueryError(f"The time asked ends ({end}) before it starts ({start}).")
@@ -43,6 +43,14 @@ def compile_sql(
     conditions = [each.sql(_reference(each.dimension, asked, dimensions)) for each in where]
     sql = _compiled(semantics, asked, items, conditions, start, end)
     return _presented(sql, asked, items, order, limit)
+
+
+def _distinct(items: Iterable[_Item]) -> list[_Item]:
+    """`feature` and `adoption__feature` are one dimension, named twice."""
+    found: dict[str, _Item] = {}
+    for item in items:
+        found.setdefault(item.name, item)
+    return list(found.values())
 
 
 def _known(semantics: Semantics, names: Sequence[str]) -> list[Metric]:
@@ -118,7 +126,7 @@ def _refuse_what_does_not_compose(
     for metric in asked:
         if not metric.composes and not times:
             raise QueryError(
-                f"{metric.name} has no meaning over several periods pooled into one.",
+                f"{metric.name} is stated by period: it has no value for all of the time at once.",
                 remedy=f"Group by {either(metric.grains)}.",
             )
         given = {each.name.rpartition("__")[2] for each in items}
