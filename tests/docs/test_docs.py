@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from cli.main import sluice
 from warehouse.settings import PROJECT_ROOT, Settings
@@ -96,6 +97,29 @@ def test_every_decision_and_runbook_is_reached_from_its_list() -> None:
         listed = {each.resolve() for each in links}
         for each in (PROJECT_ROOT / folder).glob("*.md"):
             assert each.name == "README.md" or each in listed, f"{page} does not list {each.name}"
+
+
+READING = ("query", "metrics", "status", "published list", "published show", "doctor")
+
+
+def test_every_question_that_the_documents_ask_is_answered(
+    demo,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+) -> None:
+    """In this process, on the demo's data: imports once instead of once a command."""
+    for name in ("SLUICE_DATA_DIR", "SLUICE_DAGSTER_HOME", "COLUMNS"):
+        monkeypatch.setenv(name, demo.sluice.environment[name])
+    asked = {
+        command
+        for page in DOCS
+        for command, is_complete in _commands(page.read_text())
+        if is_complete and "<" not in command and command.startswith("sluice ")
+    }
+    for command in sorted(asked):
+        words = shlex.split(command)[1:]
+        if " ".join(words).startswith(READING):
+            result = CliRunner().invoke(sluice, words)
+            assert result.exit_code == 0, f"`{command}`: {result.exception or result.output}"
 
 
 @dataclass(frozen=True)
