@@ -13,7 +13,7 @@ from warehouse.dbt import ensure_manifest
 from warehouse.settings import Settings
 
 LAYERS = ("seeds", "raw", "staging", "curated", "marts", "metrics")
-BUILT_LAYERS = ("staging", "curated", "marts")
+BUILT_LAYERS = ("staging", "curated", "marts", "metrics")
 
 
 @dataclass(frozen=True)
