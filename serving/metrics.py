@@ -56,7 +56,8 @@ def query(
         raise QueryError(
             f"The published snapshot does not hold what {', '.join(metrics)} needs: "
             f"{str(error).splitlines()[0]}",
-            remedy="The metric is newer than the snapshot: `sluice run` builds and publishes it.",
+            remedy="`sluice run` builds and publishes what is newer than the snapshot; "
+            "`sluice status` says whether a closed gate keeps it back.",
         ) from error
     except duckdb.Error as error:
         raise QueryError(
