@@ -21,8 +21,10 @@ from (
         case
             when row_number() over (partition by {{ keys }} order by valid_from) = 1 then true
             {%- for attribute in attributes + ['is_deleted'] %}
-            when {{ attribute }} is distinct from
-                lag({{ attribute }}) over (partition by {{ keys }} order by valid_from) then true
+            when (
+                {{ attribute }} is distinct from
+                lag({{ attribute }}) over (partition by {{ keys }} order by valid_from)
+            ) then true
             {%- endfor %}
             else false
         end as is_new_version

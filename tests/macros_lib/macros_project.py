@@ -46,6 +46,13 @@ class Project:
             for schema in ("main", "main_platform", "raw_clicks"):
                 self.execute(f"drop schema if exists {schema} cascade")
 
+    def continue_with_a_copy(self) -> None:
+        """On DuckDB: another process may open the copy."""
+        here = Path(self.environment["SLUICE_MACROS_DUCKDB"])
+        self.execute("checkpoint")
+        self.begin_anew()
+        shutil.copy(here, self.environment["SLUICE_MACROS_DUCKDB"])
+
     def dbt(self, *arguments: str, fails: bool = False, **more: str) -> list[Any]:
         """Run a dbt command in this process on the manifest that was parsed first."""
         from dbt.cli.main import dbtRunner

@@ -74,8 +74,8 @@ def test_every_order_of_arrival_gives_the_rows_of_a_full_build(project: Project)
     repeated = [batches[0], batches[3], *batches[:6], batches[2], *batches[6:], batches[8]]
     for order in (batches, shuffled, repeated):
         project.begin_anew()
-        for number in range(0, len(order), 2):
-            land(project, order[number : number + 2], first_id=10 * number + 1)
+        for number in range(0, len(order), 3):
+            land(project, order[number : number + 3], first_id=10 * number + 1)
             build(project)
         assert built(project) == expected
     build(project, "--full-refresh")
@@ -136,6 +136,7 @@ def test_a_killed_build_leaves_the_state_before_it(on_duckdb: Project) -> None:
     in_one_go(on_duckdb, one_batch_a_day(4))
     land(on_duckdb, [[(903, 1, "2025-01-02 12:00:00+00:00")]], first_id=50)
     build(on_duckdb, models=["stg_clicks"])
+    on_duckdb.continue_with_a_copy()  # this process keeps the first file open
     before = built(on_duckdb), books(on_duckdb)
     written = on_duckdb.folder.glob("target/run/**/clicks_contracted.sql")
     for path in written:
@@ -181,6 +182,12 @@ def test_an_empty_build_leaves_rows_and_positions_alone(project: Project) -> Non
     assert set(map(len, built(project).values())) == {0}
     build(project)
     assert built(project) == expected
+
+
+def test_a_unit_test_sees_the_whole_definition(project: Project) -> None:
+    in_one_go(project, one_batch_a_day(1))
+    (result,) = project.dbt("test", "--select", "clicks_daily,test_type:unit")
+    assert str(result.status) == "pass"
 
 
 def test_a_changed_definition_rebuilds_everything(on_duckdb: Project) -> None:
