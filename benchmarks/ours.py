@@ -1,11 +1,11 @@
-"""One part of our own work as a process of its own: load, seed, compile, build, dagster, nothing."""
+"""One part of our own work as a process: load, seed, compile, build, dagster, nothing."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing
 
-from catalog.catalog import BUILT_LAYERS, load_catalog
+from catalog.catalog import BUILT_LAYERS
 from warehouse import dbt
 from warehouse.settings import settings
 from warehouse.workshop import connect
@@ -38,8 +38,7 @@ def nothing() -> None:
 
 
 def forget() -> None:
-    """Leave raw and seeds, drop what was built from them; every raw gate stands open."""
-    catalog = load_catalog(settings())
+    """Leave raw and seeds, drop what was built from them."""
     with closing(connect(settings())) as connection:
         for schema in (*BUILT_LAYERS, "platform"):
             connection.execute(f"drop schema if exists {schema} cascade")

@@ -137,7 +137,7 @@ def set_aside(file: str, because: str) -> None:
 
     Landing itself never changes: the file stays, the loader passes it by.
     """
-    from ingestion.load import set_aside as ignore
+    from ingestion.aside import set_aside as ignore
     from warehouse.workshop import writing
 
     with writing(settings(), "sluice set-aside", waiting=say):

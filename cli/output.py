@@ -18,8 +18,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def console() -> Console:
-    width = None if sys.stdout.isatty() else 160
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=width)
+    # A pipe gets whole lines: what reads it cuts as it likes.
+    width = None if sys.stdout.isatty() else 500
+    return Console(highlight=False, width=width)
 
 
 def say(text: str = "", style: str = "") -> None:
@@ -36,7 +37,13 @@ def say_table(
     right = set(numbers)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
+        # On a narrow terminal the last column gives way: it is the sentence that explains.
+        table.add_column(
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=heading != headings[-1],
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(escape(_shown(value)) for value in row))
     console().print(table)

@@ -81,12 +81,28 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
         closing(connect(settings())) as connection,
     ):
         if quarantine:
-            result = replay_quarantine(settings(), connection, source)
+            replayed = replay_quarantine(settings(), connection, source)
+            told = [vars(each) for each in replayed]
+            lines = [
+                f"{each.source}.{each.entity}: {each.accepted} row(s) understood now, "
+                f"{each.still_bad} still not"
+                for each in replayed
+            ]
         else:
             assert source is not None
             result = replay_source(settings(), connection, source)
+            told = [
+                {"source": source, "entity": entity, **vars(each)}
+                for entity, each in result.entities.items()
+            ]
+            lines = [
+                f"{source}.{entity}: {each.files:,} files, {each.rows:,} rows, "
+                f"{each.quarantined} quarantined"
+                for entity, each in result.entities.items()
+            ]
     if as_json:
-        say_json(result)
-    else:
-        say(f"✓ {result}")
-        say("  `sluice run` builds and publishes what changed.")
+        say_json(told)
+        return
+    for line in lines or ["Nothing is in quarantine."]:
+        say(f"✓ {line}")
+    say("  `sluice run` builds and publishes what changed.")

@@ -144,5 +144,18 @@ def _print(found: dict[str, Any]) -> None:
         say("Quarantine: empty")
     else:
         say("Quarantine (rows received and not understood; `sluice replay --quarantine` retries):")
-        headings = list(quarantine[0])
-        say_table(headings, [list(each.values()) for each in quarantine])
+        say_table(
+            ["source", "entity", "rows", "files", "since", "mostly because"],
+            [
+                (
+                    each["source"],
+                    each["entity"],
+                    f"{each['rows']:,}",
+                    each["files"],
+                    each["since"],
+                    next(iter(each["reasons"]), ""),
+                )
+                for each in quarantine
+            ],
+            numbers=["rows", "files"],
+        )

@@ -3,7 +3,7 @@
 -- A step is reached at the account's first such event at or after the previous step and within 28 days (672 hours,
 -- inclusive) after sign-up, and only if all steps before it were reached. Activation asks for a report only, within
 -- 14 days (336 hours, inclusive), whatever the other steps. An account that signed up on day D can be reached by events
--- of D to D+28. Sign-ups come from the accounts' own history, so that a closed gate of billing or CRM stops nothing here.
+-- of D to D+28. Sign-ups come from the accounts' own history: a closed gate of billing or CRM stops nothing here.
 {{ config(
     materialized='touched_partitions',
     partition_by='signed_up_on',
