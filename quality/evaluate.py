@@ -13,13 +13,13 @@ from catalog.catalog import Catalog, Dataset
 from quality import gate, own_checks, soda
 from quality.checks import (
     CHECKS_DIR,
-    DEFAULT_WINDOW_DAYS,
     CheckFile,
     CheckFileError,
     DeclaredCheck,
     load,
 )
 from quality.evaluation import CheckResult, Evaluation, closed
+from quality.vocabulary import DEFAULT_WINDOW_DAYS
 from warehouse.clock import as_of as clock_as_of
 from warehouse.settings import Settings
 
@@ -60,7 +60,7 @@ def evaluate(
         now,
     )
     scans = [
-        soda.Scan(each, file, _row_filter(windows.get(each.key)))
+        soda.Scan(each, file, _after(windows.get(each.key)))
         for each in datasets
         if (file := files.get(each.key)) is not None and _key(each) in present
     ]
@@ -149,8 +149,8 @@ def _window(file: CheckFile | None) -> int:
     return file.window_days if file is not None else DEFAULT_WINDOW_DAYS
 
 
-def _row_filter(window: own_checks.Batches | None) -> str:
-    return f"_batch_id > {window.after}" if window is not None and window.after >= 0 else ""
+def _after(window: own_checks.Batches | None) -> int:
+    return window.after if window is not None else soda.EVERY_BATCH
 
 
 def _key(dataset: Dataset) -> tuple[str, str]:

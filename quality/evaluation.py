@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from quality.thresholds import Outcome
+from quality.thresholds import Outcome, Threshold
 
 HOLDING = ("pass", "warn")
 
@@ -32,7 +32,7 @@ class CheckResult:
             return f"{self.name}: {self.message}"
         if self.value is None:
             return f"{self.name}: {self.outcome.replace('_', ' ')}"
-        return f"{self.name} is {shown(self.value)}, {self.threshold}"
+        return f"{self.name}: {shown(self.value)}, {self.threshold}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ def closed(key: str, name: str, message: str) -> Evaluation:
     """Closed without having run a check: the file, the table or the engine is at fault."""
     slug = name.replace(" ", "_")
     return Evaluation(key, (CheckResult(slug, slug, name, "error", message=message),))
+
+
+def measured(threshold: Threshold, value: float) -> str:
+    unit = " %" if threshold.percent else ""
+    return f"{shown(value)}{unit}, {threshold.breached(value)}"
 
 
 def shown(value: float) -> str:

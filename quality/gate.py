@@ -169,7 +169,9 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
     tables: list[PublicTable] = []
     for dataset in catalog.public():
         own = states.get(dataset.key, GateState(dataset.key))
-        shut = (*closed_upstream(catalog, states, dataset.key), *(() if own.is_open else (own,)))
+        shut = closed_upstream(catalog, states, dataset.key)
+        if is_gated(dataset) and not own.is_open:
+            shut = (*shut, own)
         since = [each.closed_since or each.since for each in shut]
         known = [each for each in since if each is not None]
         tables.append(

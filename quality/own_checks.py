@@ -14,8 +14,8 @@ from datetime import date, datetime, timedelta
 import duckdb
 
 from catalog.catalog import Dataset
-from quality.checks import DeclaredCheck
-from quality.evaluation import CheckResult, shown
+from quality.check_file import DeclaredCheck
+from quality.evaluation import CheckResult, measured, shown
 from quality.thresholds import Comparison, Threshold
 
 RECEIVED_ON = re.compile(r"(?:^|/)(\d{4}-\d{2}-\d{2})/")
@@ -191,13 +191,15 @@ def quarantine_check(check: DeclaredCheck, batches: Batches) -> CheckResult:
     if check.threshold.percent:
         received = batches.loaded_rows + batches.quarantined_rows
         value = 100.0 * value / received if received else 0.0
+    outcome = check.threshold.judge(value)
     return CheckResult(
         check.check_id,
         check.type,
         check.name,
-        check.threshold.judge(value),
+        outcome,
         value,
         str(check.threshold),
+        message="" if outcome == "pass" else measured(check.threshold, value),
     )
 
 

@@ -18,14 +18,15 @@ import duckdb
 import yaml
 
 from catalog.catalog import Dataset
-from quality.checks import CheckFile, DeclaredCheck
-from quality.evaluation import CheckResult
+from quality.check_file import CheckFile, DeclaredCheck
+from quality.evaluation import CheckResult, measured
 from quality.thresholds import Outcome, Threshold
 
 if TYPE_CHECKING:
     from soda_core.contracts.contract_verification import ContractVerificationSessionResult
 
 DATA_SOURCE = "workshop"
+EVERY_BATCH = -1
 OUTCOMES: Mapping[str, Outcome] = {
     "PASSED": "pass",
     "WARN": "warn",
@@ -37,11 +38,11 @@ OUTCOMES: Mapping[str, Outcome] = {
 
 @dataclass(frozen=True)
 class Scan:
-    """A dataset with the checks that Soda is to run, and the rows they are about."""
+    """A dataset with the checks that Soda is to run; of a source only the batches that are due."""
 
     dataset: Dataset
     file: CheckFile
-    row_filter: str = ""
+    after_batch: int = EVERY_BATCH
 
     @property
     def checks(self) -> tuple[DeclaredCheck, ...]:
@@ -85,11 +86,12 @@ def contract(scan: Scan, as_of: str) -> str:
         "dataset": f"{DATA_SOURCE}/{scan.dataset.schema}/{scan.dataset.name}",
         "variables": {
             "AS_OF": {"default": as_of},
-            "WINDOW": {"default": f"({scan.row_filter or 'true'})"},
+            "AFTER_BATCH": {"default": str(scan.after_batch)},
         },
         "columns": list(columns.values()),
     }
-    filters = [f"({part})" for part in (scan.file.filter, scan.row_filter) if part]
+    due = f"_batch_id > {scan.after_batch}" if scan.after_batch != EVERY_BATCH else ""
+    filters = [f"({part})" for part in (scan.file.filter, due) if part]
     if filters:
         document["filter"] = " and ".join(filters)
     if checks:
@@ -176,6 +178,8 @@ def _judge(check: DeclaredCheck, answers: Sequence[Any], fault: str) -> CheckRes
         if outcome in ("pass", "warn", "fail") and outcome != ours:
             message = f"Soda says {outcome}, its value {value} says {ours} ({threshold})"
             outcome = "error"
+    if outcome in ("fail", "warn") and value is not None:
+        message = measured(threshold, value)
     if outcome == "not_evaluated":
         message = f"not evaluated ({fault})" if fault else "not evaluated (no rows to measure?)"
     return CheckResult(

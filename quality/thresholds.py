@@ -84,6 +84,10 @@ class Threshold:
         breached = {each.level for each in self.comparisons if not each.holds(value)}
         return "fail" if "fail" in breached else "warn" if "warn" in breached else "pass"
 
+    def breached(self, value: float) -> str:
+        """The comparisons that this value does not meet, in words."""
+        return " and ".join(str(each) for each in self.comparisons if not each.holds(value))
+
     def yaml(self) -> dict[str, Any]:
         """In Soda's words."""
         spelt: dict[str, Any] = {"metric": "percent"} if self.percent else {}
@@ -96,12 +100,11 @@ class Threshold:
         return spelt
 
     def __str__(self) -> str:
-        unit = " percent" if self.percent else ""
         parts = [
-            f"{each}{unit}" + (" (or warn)" if each.level == "warn" else "")
+            f"{each} (else a warning)" if each.level == "warn" else str(each)
             for each in self.comparisons
         ]
-        return ", ".join(parts)
+        return ", ".join(parts) + (", in percent" if self.percent else "")
 
 
 MORE_THAN_ZERO = Threshold(Comparison("must_be_greater_than", 0))

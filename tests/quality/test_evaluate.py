@@ -84,7 +84,7 @@ columns:
 def test_a_failed_check_closes_and_says_value_and_bound(check: Check) -> None:
     found = check(REVENUE, AVERAGE.replace("60", "50"))
     assert not found.is_open
-    assert found.reason == "avg of amount is 50.5, must be less than 50"
+    assert found.reason == "avg of amount: 50.5, must be less than 50"
 
 
 def test_a_warning_keeps_the_gate_open_and_is_told(check: Check) -> None:
@@ -95,7 +95,7 @@ def test_a_warning_keeps_the_gate_open_and_is_told(check: Check) -> None:
     )
     assert found.is_open
     assert outcomes(found)["row_count"] == "warn"
-    assert "rows is 100" in found.reason
+    assert found.reason == "rows: 100, must be less than 50"
 
 
 # How Soda fails open (shared/facts.md): each of these ends with exit code 0 and `is_ok` there.
@@ -253,7 +253,7 @@ def test_quarantined_rows_count_until_they_are_replayed(
     text = "checks:\n  - quarantined: {threshold: {metric: percent, must_be_less_than: 10}}\n"
     company.execute("insert into raw_ledger.quarantine select 2, null from range(25)")
     found = check(PAYMENTS, text)
-    assert "quarantined rows is 20" in found.reason
+    assert "quarantined rows: 20 %, must be less than 10" in found.reason
     company.execute("update raw_ledger.quarantine set replayed_at = now()")
     assert check(PAYMENTS, text).is_open
 

@@ -63,9 +63,7 @@ def test_the_state_is_known_to_other_processes(settings_here: Settings) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == (
-        f"{PAYMENTS}=open:|{LEADS}=closed:rows is 0, must be more than 0"
-    )
+    assert done.stdout.strip() == (f"{PAYMENTS}=open:|{LEADS}=closed:rows: 0, must be more than 0")
 
 
 pytest_plugins = ["gated_company"]
@@ -136,7 +134,7 @@ def test_below_a_closed_gate_nothing_is_built_and_other_branches_go_on(
     can, withheld = gate.buildable(catalog, states, [STAGED, FACTS, REVENUE, FUNNEL])
     assert can == (FUNNEL,)
     assert set(withheld) == {STAGED, FACTS, REVENUE}
-    assert all("rows is 0, must be more than 0" in reason for reason in withheld.values())
+    assert all("rows: 0, must be more than 0" in reason for reason in withheld.values())
 
 
 def test_what_is_built_in_the_same_step_withholds_nothing(
@@ -172,6 +170,11 @@ NO_NEGATIVES = """
 window_days: 1
 checks:
   - row_count:
+  - metric:
+      name: rows that are due
+      query: >-
+        select count(*) from raw_billing.payments where _batch_id > '${var.AFTER_BATCH}'::bigint
+      threshold: {must_be_greater_than: 0}
 columns:
   - name: amount
     checks:
@@ -192,6 +195,8 @@ def run(
         evaluations = evaluate(settings_here, catalog, company, [PAYMENTS], folder=checks_dir)
         gate.record(settings_here, evaluations, "run")
         rows = next(each for each in evaluations[0].checks if each.type == "row_count")
+        asked = next(each for each in evaluations[0].checks if each.type == "metric")
+        assert asked.value == rows.value
         return evaluations[0].is_open, rows.value
 
     return once
