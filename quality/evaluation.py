@@ -61,7 +61,14 @@ class Evaluation:
         """Why it is closed; what it warns of while open."""
         if not self.checks:
             return "no check was evaluated"
-        return "; ".join(str(check) for check in self.failing or self.warning)
+        wrong = [check for check in self.failing if check.outcome != "not_evaluated"]
+        silent = [check for check in self.failing if check.outcome == "not_evaluated"]
+        # What is wrong first; one fault often keeps all other checks from being evaluated.
+        told = [str(check) for check in wrong or silent[:1] or self.warning]
+        untold = len(silent) if wrong else len(silent) - 1
+        if untold > 0:
+            told.append(f"{untold} more {'check' if untold == 1 else 'checks'} not evaluated")
+        return "; ".join(told)
 
     def joined(self, checks: Iterable[CheckResult]) -> Evaluation:
         """With checks that another judge made (dbt tests, the loader)."""
