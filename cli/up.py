@@ -25,7 +25,7 @@ def up(port: int | None) -> None:
     chosen = port or _free_port()
     say(f"Dagster: http://127.0.0.1:{chosen}   (Ctrl-C stops it; runs are kept in {home})")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "dagster", "dev", "--module-name"]
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--module-name"]
     command += ["orchestration.definitions", "--host", "127.0.0.1", "--port", str(chosen)]
     command += ["--log-level", "warning"]
     environment = {**os.environ, "DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes"}

@@ -1,12 +1,16 @@
 """When things run by themselves: every morning, when files arrive, and after a closed gate."""
 
+from contextlib import closing
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as Job,
 )
 
-from ingestion.load import newest_landed
+from ingestion.load import newest_landed, pending
+from warehouse.errors import LockedError
 from warehouse.settings import settings
+from warehouse.workshop import connect
 
 RUN_LABEL = "sluice/run"
 
@@ -37,12 +41,27 @@ def landed(everything: Job) -> dg.SensorDefinition:
             return dg.SkipReason(f"Nothing has landed below {settings().landing_url} yet.")
         if cursor == context.cursor:
             return dg.SkipReason("No file has landed since the last look.")
+        if context.cursor is None and not waiting():
+            return dg.SensorResult(
+                skip_reason="All that has landed is loaded already.", cursor=cursor
+            )
         return dg.SensorResult(
             run_requests=[dg.RunRequest(run_key=cursor, tags={RUN_LABEL: "landed"})],
             cursor=cursor,
         )
 
     return look
+
+
+def waiting() -> bool:
+    """Does anything wait to be loaded? A workshop that is in use counts as yes: its run queues."""
+    if not settings().workshop_path.exists():
+        return True
+    try:
+        with closing(connect(settings(), read_only=True)) as connection:
+            return any(pending(settings(), connection).values())
+    except LockedError:
+        return True
 
 
 def publish_the_rest(everything: Job, publishing: Job) -> dg.SensorDefinition:

@@ -2,86 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from platform_under_test import WATCHER, BooksWorkshop, Demo, Sluice, sluice_in
 
-from warehouse.settings import PROJECT_ROOT, Settings, settings
-
-# Written into sitecustomize.py of every process that the demo starts: notes each address that
-# anything tries to connect to or look up.
-WATCHER = """
-import os, sys
-def _note(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
-        address = arguments[0] if event.startswith("socket.get") else arguments[1]
-        with open(os.environ["SLUICE_TEST_CONNECTIONS"], "a") as log:
-            log.write(f"{event} {address!r}\\n")
-sys.addaudithook(_note)
-"""
-
-
-@dataclass(frozen=True)
-class Sluice:
-    """A place of its own for the `sluice` command: data, Dagster's home, environment."""
-
-    folder: Path
-    environment: Mapping[str, str]
-
-    @property
-    def settings(self) -> Settings:
-        return Settings(data_dir=self.folder / "data", dagster_home=self.folder / "dagster")
-
-    def __call__(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
-            cwd=PROJECT_ROOT,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-        )
-        if code is not None and done.returncode != code:
-            pytest.fail(
-                f"sluice {' '.join(arguments)} ended with {done.returncode}, not {code}:\n"
-                f"{done.stdout}\n{done.stderr}"
-            )
-        return done
-
-    def json(self, *arguments: str) -> object:
-        return json.loads(self(*arguments, "--json").stdout)
-
-
-def sluice_in(folder: Path, **more: str) -> Sluice:
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("SLUICE_")},
-        "SLUICE_DATA_DIR": str(folder / "data"),
-        "SLUICE_DAGSTER_HOME": str(folder / "dagster"),
-        "COLUMNS": "160",
-        **more,
-    }
-    return Sluice(folder, environment)
-
-
-@dataclass(frozen=True)
-class Demo:
-    sluice: Sluice
-    output: str
-    connections: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BooksWorkshop:
-    settings: Settings
-    connection: duckdb.DuckDBPyConnection
-    books: Path
+from warehouse.settings import PROJECT_ROOT, settings
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import Demo
+from platform_under_test import Demo
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost", "'/", "b'/")
 

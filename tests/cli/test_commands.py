@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 import pytest
-from conftest import Demo, Sluice, sluice_in
+from platform_under_test import Demo, Sluice, sluice_in
 
 from cli.main import sluice as root
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from conftest import Demo
+from platform_under_test import Demo
 
 from catalog.catalog import BUILT_LAYERS, Catalog, load_catalog
 from orchestration.branches import branches, sources

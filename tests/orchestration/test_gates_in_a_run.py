@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import duckdb
-from conftest import Sluice
+from platform_under_test import Sluice
 
 from warehouse.settings import PROJECT_ROOT
 

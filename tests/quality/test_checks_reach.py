@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlglot
 import yaml
-from conftest import Demo
+from platform_under_test import Demo
 from sqlglot import exp
 
 from catalog.catalog import Catalog, Dataset, load_catalog
