@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import duckdb
 import pyarrow as pa
@@ -13,49 +13,50 @@ from ingestion.inspection import Numbered
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal
-from ingestion.validation import PARSED, from_header, parse_into_temp
+from ingestion.taking import Sink
+from ingestion.validation import PARSED, from_header
 
 
-def parse_csv(
-    connection: duckdb.DuckDBPyConnection,
-    landing: Landing,
-    contract: Contract,
-    group: Sequence[Numbered],
-) -> Iterator[None]:
+def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
     """DuckDB reads the files at once; those whose lines it does not find again go record by record.
 
     A file whose rows and header are as many as its lines has one row on each line, so that the
     number of a row gives its line.
     """
+    connection, contract = sink.connection, sink.contract
     header = group[0].inspected.header
-    firsts = _read(connection, landing, contract, group)
-    plain = [f for n, f in enumerate(group) if firsts.get(n, (0, 0))[1] + 1 == _lines(f)]
+    found = _read(connection, landing, contract, group)
+    plain = {n: f for n, f in enumerate(group) if found.get(n, (0, 0))[1] + 1 == _lines(f)}
     if plain:
-        numbers = [n for n, f in enumerate(group) if firsts.get(n, (0, 0))[1] + 1 == _lines(f)]
         table = pa.table(
             {
-                "number": pa.array(numbers, pa.int64()),
-                "batch_id": pa.array([f.batch_id for f in plain], pa.int64()),
-                "path": pa.array([f.path for f in plain], pa.string()),
-                "first_row": pa.array([firsts.get(n, (1, 0))[0] for n in numbers], pa.int64()),
+                "number": pa.array(list(plain), pa.int64()),
+                "batch_id": pa.array([f.batch_id for f in plain.values()], pa.int64()),
+                "path": pa.array([f.path for f in plain.values()], pa.string()),
+                "first_row": pa.array([found.get(n, (1, 0))[0] for n in plain], pa.int64()),
             }
         )
-        fields = [f"f{n}" for n in range(len(header))]
-        texts = f"""
-            select batch_id, path as file, ordinal - first_row + 2 as row_number,
-                null::varchar as content, 0 as structure,
-                {from_header(contract, header, fields)}
-            from sluice_fields join sluice_files using (number)
-            """
+        fields = from_header(contract, header, [f"f{n}" for n in range(len(header))])
+        paths = {file.path for file in plain.values()}
         with registered(connection, "sluice_files", table):
-            parse_into_temp(connection, contract, texts)
-        _add_lines(connection, landing, {f.path: f for f in plain})
-        yield
-    for file in group:
-        if file not in plain:
+            sink.take(
+                lambda loaded: (
+                    f"""
+                    select *, null::varchar as content, 0 as structure, {fields}
+                    from (
+                        select batch_id, path as file, ordinal - first_row + 2 as row_number,
+                            sluice_fields.* exclude (number, ordinal)
+                        from sluice_fields join sluice_files using (number)
+                    ) {loaded}
+                    """
+                ),
+                sum(_lines(file) - 1 for file in plain.values()),
+                complete=lambda: _add_lines(connection, landing, paths),
+            )
+    for number, file in enumerate(group):
+        if number not in plain:
             for records in csv_records(landing, file.inspected):
-                parse_csv_records(connection, contract, header, file.batch_id, file.path, records)
-                yield
+                parse_csv_records(sink, header, file.batch_id, file.path, records)
     connection.execute("drop table if exists sluice_fields")
 
 
@@ -97,8 +98,7 @@ def _read(
 
 
 def parse_csv_records(
-    connection: duckdb.DuckDBPyConnection,
-    contract: Contract,
+    sink: Sink,
     header: tuple[str, ...],
     batch_id: int,
     path: str,
@@ -113,19 +113,23 @@ def parse_csv_records(
     for number in range(len(header)):
         values = [r.fields[number] or None if r.fields else None for r in records]
         columns[f"f{number}"] = pa.array(values, pa.string())
-    fields = [f"f{n}" for n in range(len(header))]
-    texts = f"""
-        select {batch_id}::bigint as batch_id, {literal(path)} as file, row_number, content,
-            structure, {from_header(contract, header, fields)}
-        from sluice_records
-        """
-    with registered(connection, "sluice_records", pa.table(columns)):
-        parse_into_temp(connection, contract, texts)
+    fields = from_header(sink.contract, header, [f"f{n}" for n in range(len(header))])
+    with registered(sink.connection, "sluice_records", pa.table(columns)):
+        sink.take(
+            lambda loaded: (
+                f"""
+                select *, {fields}
+                from (
+                    select *, {batch_id}::bigint as batch_id, {literal(path)} as file
+                    from sluice_records
+                ) {loaded}
+                """
+            ),
+            len(records),
+        )
 
 
-def _add_lines(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, files: dict[str, Numbered]
-) -> None:
+def _add_lines(connection: duckdb.DuckDBPyConnection, landing: Landing, paths: set[str]) -> None:
     """The faulty rows as they were received."""
     wanted: dict[str, set[int]] = {}
     for path, row in connection.execute(
@@ -135,7 +139,8 @@ def _add_lines(
     found = [
         (path, row, line)
         for path, rows in wanted.items()
-        for row, line in lines_of(landing, files[path].path, rows)
+        if path in paths
+        for row, line in lines_of(landing, path, rows)
     ]
     if not found:
         return

@@ -92,8 +92,13 @@ def inspect(landing: Landing, contract: Contract, file: LandedFile) -> Inspected
         return Refusal(file.path, f"It cannot be unpacked: {error}.", _MEND.format(file=file.path))
 
 
+def _digest(content: bytes = b"") -> hashlib.blake2b:
+    """Twice as fast as SHA-256 where the processor does not help."""
+    return hashlib.blake2b(content, digest_size=32)
+
+
 def content_hash(landing: Landing, file: LandedFile) -> str:
-    digest = hashlib.sha256()
+    digest = _digest()
     with landing.open(file.path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
@@ -139,7 +144,7 @@ def _text(landing: Landing, contract: Contract, file: LandedFile) -> Inspected:
     if file.size <= _BLOCK and not file.name.endswith(".gz"):
         with landing.open(file.path) as stream:
             content = stream.read()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = _digest(content).hexdigest()
         scan = _scan(io.BytesIO(content), contract.max_line_bytes)
     else:
         digest = content_hash(landing, file)
@@ -196,6 +201,9 @@ def _longest(block: bytes, limit: int) -> int:
 def _check_encoding(
     decoder: codecs.IncrementalDecoder, block: bytes, lines: int, *, final: bool = False
 ) -> None:
+    is_within_a_character = bool(decoder.getstate()[0])
+    if block.isascii() and not is_within_a_character and b"\0" not in block:
+        return
     try:
         decoder.decode(block, final)
     except UnicodeDecodeError as error:

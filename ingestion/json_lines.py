@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-import duckdb
 import pyarrow as pa
 
 from ingestion.contracts import Contract
 from ingestion.inspection import Numbered, unpacked, without_mark
 from ingestion.landing import Landing
 from ingestion.ledger import registered
-from ingestion.sql_text import NO_NAMES, literal, names, quoted
-from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG, parse_into_temp
+from ingestion.sql_text import literal, names, quoted
+from ingestion.taking import Sink
+from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG
 
 _BLOCK: Final = 4 * 1024 * 1024
 # Rows of a scanned batch are one unit of DuckDB's parallelism.
@@ -32,6 +32,7 @@ class Piece:
     batch_id: int
     path: str
     first_row: int
+    line_count: int
     content: bytes
     structure: int = 0
 
@@ -54,10 +55,16 @@ def _block_by_block(stream: BinaryIO, file: Numbered) -> Iterator[Piece]:
         rest = content[end:]
         if end:
             whole = content[:end]
-            yield Piece(file.batch_id, file.path, row, without_mark(whole) if row == 1 else whole)
-            row += whole.count(b"\n")
+            lines = whole.count(b"\n")
+            yield _piece(file, row, lines, whole)
+            row += lines
     if rest:
-        yield Piece(file.batch_id, file.path, row, without_mark(rest) if row == 1 else rest)
+        yield _piece(file, row, 1, rest)
+
+
+def _piece(file: Numbered, row: int, lines: int, content: bytes) -> Piece:
+    text = without_mark(content) if row == 1 else content
+    return Piece(file.batch_id, file.path, row, lines, text)
 
 
 def _line_by_line(stream: BinaryIO, file: Numbered, limit: int) -> Iterator[Piece]:
@@ -69,9 +76,9 @@ def _line_by_line(stream: BinaryIO, file: Numbered, limit: int) -> Iterator[Piec
                 if more.endswith(b"\n"):
                     break
             head = line[:_HEAD_BYTES].decode(errors="ignore").encode()
-            yield Piece(file.batch_id, file.path, row, head, TOO_LONG)
+            yield Piece(file.batch_id, file.path, row, 1, head, TOO_LONG)
         else:
-            yield Piece(file.batch_id, file.path, row, without_mark(line) if row == 1 else line)
+            yield _piece(file, row, 1, line)
         row += 1
 
 
@@ -102,8 +109,7 @@ def _pieces_table(pieces: Sequence[Piece]) -> pa.Table:
                     "file": pa.array([p.path for p in part], pa.string()),
                     "first_row": pa.array([p.first_row for p in part], pa.int64()),
                     "structure": pa.array([p.structure for p in part], pa.int32()),
-                    # The inspection has checked that it is UTF-8.
-                    "content": pa.array([p.content for p in part], pa.binary()).view(pa.string()),
+                    "content": _content(part),
                 }
             )
         )
@@ -111,9 +117,46 @@ def _pieces_table(pieces: Sequence[Piece]) -> pa.Table:
     return pa.Table.from_batches(batches)
 
 
-def parse_json_lines(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, pieces: Sequence[Piece]
-) -> None:
+def _content(pieces: Sequence[Piece]) -> pa.Array:
+    """As texts without a second look: the inspection has checked that they are UTF-8."""
+    if len(pieces) > 1:
+        return pa.array([piece.content for piece in pieces], pa.binary()).view(pa.string())
+    content = pieces[0].content
+    offsets = pa.array([0, len(content)], pa.int32()).buffers()[1]
+    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(content)])
+
+
+def parse_json_lines(sink: Sink, pieces: Sequence[Piece]) -> None:
+    """Whole lines, all in one statement."""
+    contract = sink.contract
+    row_count = sum(piece.line_count for piece in pieces)
+    with registered(sink.connection, "sluice_pieces", _pieces_table(pieces)):
+        sink.take(
+            lambda loaded: _texts(contract, loaded),
+            row_count,
+            content="rtrim(content, chr(13))",
+        )
+        if contract.aliases:
+            sink.note_renamed(
+                f"""with {_LINES},
+                    keys as (
+                        select batch_id, json_keys(case when json_valid(line) then line end) as keys
+                        from lines
+                    )
+                    select distinct batch_id, list_intersect(keys, {names(contract.aliases)})
+                    from keys"""
+            )
+
+
+# A statement about sluice_pieces may start with it.
+_LINES: Final = """lines as (
+            select batch_id, file, structure,
+                first_row + generate_subscripts(rows, 1) - 1 as row_number, unnest(rows) as line
+            from (select *, string_split(content, chr(10)) as rows from sluice_pieces)
+        )"""
+
+
+def _texts(contract: Contract, loaded: str) -> str:
     types = {c.name: c.data_type for c in contract.columns}
     wanted = {
         name: "JSON" if types[column.name] == "json" else "VARCHAR"
@@ -126,20 +169,15 @@ def parse_json_lines(
         fields = ", ".join(f"fields.{quoted(name)}" for name in column.names)
         text = f"coalesce({fields})" if column.aliases else fields
         values.append(f"{text} as t{number}")
-    renamed = f"list_intersect(keys, {names(contract.aliases)})" if contract.aliases else NO_NAMES
-    texts = f"""
-        with lines as (
-            select batch_id, file, structure,
-                first_row + generate_subscripts(rows, 1) - 1 as row_number, unnest(rows) as line
-            from (select *, string_split(content, chr(10)) as rows from sluice_pieces)
-        ),
+    return f"""
+        with {_LINES},
         objects as (
             select *, case when is_object then line end as object
             from (
                 select *, json_valid(line) as is_json,
                     json_valid(line) and starts_with(ltrim(line, chr(32) || chr(9)), '{{')
                         as is_object
-                from lines
+                from lines {loaded}
                 -- Trimming is slow: only the shortest lines are looked at twice.
                 where strlen(line) > 1 or trim(line) not in ('', chr(13))
             )
@@ -157,11 +195,9 @@ def parse_json_lines(
         select batch_id, file, row_number, line as content,
             case when structure > 0 then structure when not is_json then {NOT_JSON}
                 when not is_object then {NOT_AN_OBJECT} else 0 end as structure,
-            unknown, {renamed} as renamed,
+            unknown,
             case when len(unknown) > 0 then json_merge_patch(object, {literal(without_known)})
                 end as extra,
             {", ".join(values)}
         from strangers
         """
-    with registered(connection, "sluice_pieces", _pieces_table(pieces)):
-        parse_into_temp(connection, contract, texts, content="rtrim(content, chr(13))")

@@ -28,7 +28,7 @@ from ingestion.outcome import EntityLoad, LoadResult, Progress, explained, log
 from ingestion.parsing import parse
 from ingestion.raw import ensure_raw_tables
 from ingestion.survey import Survey, newest_landed, pending, survey
-from ingestion.taking import Taken, take
+from ingestion.taking import Intake, Taken
 from warehouse.clock import wall_clock
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
@@ -163,10 +163,9 @@ def load_files(
     now: datetime,
 ) -> Taken:
     """Rows into raw and quarantine; the caller holds the transaction."""
-    taken = Taken()
+    intake = Intake(connection, contract, files, now)
     try:
-        for _ in parse(connection, landing, contract, files):
-            take(connection, contract, now, taken)
+        parse(intake, landing, files)
     except duckdb.OutOfMemoryException:
         raise
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
@@ -178,7 +177,7 @@ def load_files(
                 f"Look at the file; set it aside with `sluice set-aside {path} --because …`.",
             )
         ) from error
-    return taken
+    return intake.close()
 
 
 def batch_of(file: Numbered, taken: Taken, now: datetime, status: str = LOADED) -> Batch:
@@ -188,6 +187,7 @@ def batch_of(file: Numbered, taken: Taken, now: datetime, status: str = LOADED) 
         c.name for c in contract.columns if header and not set(c.names).intersection(header)
     )
     aliases = contract.aliases
+    renamed = taken.renamed.get(file.batch_id, set()) | {n for n in aliases if n in header}
     rows, quarantined = taken.counts.get(file.batch_id, (0, 0))
     return Batch(
         batch_id=file.batch_id,
@@ -201,7 +201,7 @@ def batch_of(file: Numbered, taken: Taken, now: datetime, status: str = LOADED) 
         quarantined=quarantined,
         drift=Drift(
             added=tuple(sorted(taken.added.get(file.batch_id, ()))),
-            renamed={name: aliases[name] for name in sorted(taken.renamed.get(file.batch_id, ()))},
+            renamed={name: aliases[name] for name in sorted(renamed)},
             missing=missing,
         ),
         status=status,

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
 import pyarrow as pa
 
-from ingestion.contracts import Contract
 from ingestion.inspection import Numbered
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal, quoted
-from ingestion.validation import from_header, parse_into_temp
+from ingestion.taking import Sink
+from ingestion.validation import from_header
 
 
-def parse_parquet(
-    connection: duckdb.DuckDBPyConnection,
-    landing: Landing,
-    contract: Contract,
-    group: Sequence[Numbered],
-) -> None:
+def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
+    connection, contract = sink.connection, sink.contract
     header = group[0].inspected.header
     files = pa.table(
         {
             "number": pa.array(range(len(group)), pa.int64()),
-            "batch_id": pa.array([f.batch_id for f in group], pa.int64()),
-            "path": pa.array([f.path for f in group], pa.string()),
+            "batch_id": pa.array([file.batch_id for file in group], pa.int64()),
+            "path": pa.array([file.path for file in group], pa.string()),
         }
     )
-    fields = [f"p.{quoted(name)}" for name in header]
-    place = ", ".join(literal(landing.readable_by(connection, f.path)) for f in group)
-    texts = f"""
-        select batch_id, path as file, file_row_number + 1 as row_number, 0 as structure,
-            struct_pack({", ".join(f"{quoted(n)} := p.{quoted(n)}" for n in header)}) as content,
-            {from_header(contract, header, fields)}
-        from read_parquet([{place}], file_row_number = true) as p
-        join sluice_files on number = p.file_index
-        """
+    fields = from_header(contract, header, [f"content.{quoted(name)}" for name in header])
+    place = ", ".join(literal(landing.readable_by(connection, file.path)) for file in group)
+    columns = ", ".join(f"{quoted(name)} := p.{quoted(name)}" for name in header)
     with registered(connection, "sluice_files", files):
-        parse_into_temp(
-            connection, contract, texts, content="to_json(content)::varchar", has_types=True
+        sink.take(
+            lambda loaded: (
+                f"""
+                select *, 0 as structure, {fields}
+                from (
+                    select batch_id, path as file, file_row_number + 1 as row_number,
+                        struct_pack({columns}) as content
+                    from read_parquet([{place}], file_row_number = true) as p
+                    join sluice_files on number = p.file_index
+                ) {loaded}
+                """
+            ),
+            sum(file.inspected.line_count for file in group),
+            content="to_json(content)::varchar",
+            has_types=True,
         )

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import duckdb
-
-from ingestion.contracts import Contract
 from ingestion.csv_files import parse_csv
 from ingestion.inspection import Numbered
 from ingestion.json_lines import chunks, parse_json_lines, pieces_of
 from ingestion.landing import Landing
 from ingestion.parquet_files import parse_parquet
+from ingestion.taking import Sink
 
 
-def parse(
-    connection: duckdb.DuckDBPyConnection,
-    landing: Landing,
-    contract: Contract,
-    files: Sequence[Numbered],
-) -> Iterator[None]:
-    """Fill the table of parsed rows, chunk by chunk: each step is for the caller to take away."""
-    if contract.format == "jsonl":
+def parse(sink: Sink, landing: Landing, files: Sequence[Numbered]) -> None:
+    """Read these files of one entity, in bounded chunks."""
+    if sink.contract.format == "jsonl":
         pieces = (piece for file in files for piece in pieces_of(landing, file))
         for chunk in chunks(pieces):
-            parse_json_lines(connection, contract, chunk)
-            yield
-    elif contract.format == "csv":
-        for group in _alike(files):
-            yield from parse_csv(connection, landing, contract, group)
+            parse_json_lines(sink, chunk)
     else:
+        read = parse_csv if sink.contract.format == "csv" else parse_parquet
         for group in _alike(files):
-            parse_parquet(connection, landing, contract, group)
-            yield
+            read(sink, landing, group)
 
 
 def _alike(files: Sequence[Numbered]) -> list[list[Numbered]]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
-
-NO_NAMES: Final = "[]::varchar[]"
 
 
 def names(values: Iterable[str]) -> str:

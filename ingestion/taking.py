@@ -1,15 +1,45 @@
-"""Parsed rows into raw and quarantine, with the count of each batch."""
+"""Rows into raw and quarantine, and what each batch came to."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import duckdb
 
 from ingestion.contracts import Contract
+from ingestion.inspection import Numbered
 from ingestion.ledger import SCHEMA, registered
-from ingestion.validation import PARSED, faults_table
+from ingestion.validation import PARSED, faults_table, judged, parse_into_temp, values
+
+Texts = Callable[[str], str]
+"""A query for texts; its argument is a join that leaves out rows that are loaded already."""
+
+
+class Sink(Protocol):
+    """Where the readers of the formats put what they read."""
+
+    connection: duckdb.DuckDBPyConnection
+    contract: Contract
+
+    def take(
+        self,
+        texts: Texts,
+        row_count: int,
+        *,
+        content: str = "content",
+        has_types: bool = False,
+        complete: Callable[[], None] | None = None,
+    ) -> None:
+        """Take the rows of this query, which are so many or fewer.
+
+        `complete` adds the received text to the faulty rows among those looked at.
+        """
+
+    def note_renamed(self, query: str) -> None:
+        """By batch, the aliases under which columns arrived."""
 
 
 @dataclass
@@ -21,54 +51,109 @@ class Taken:
     renamed: dict[int, set[str]] = field(default_factory=dict)
 
 
-def take(
-    connection: duckdb.DuckDBPyConnection,
-    contract: Contract,
-    now: datetime,
-    taken: Taken,
-    *,
-    quarantine: bool = True,
-) -> None:
-    """Move the parsed rows where they belong and add them to what was taken."""
-    insert_good(connection, contract, now)
-    counts = connection.execute(
-        f"""select batch_id, count(*) filter (fault = 0), count(*) filter (fault > 0)
-            from {PARSED} group by batch_id"""
-    ).fetchall()
-    for batch_id, good, bad in counts:
-        before = taken.counts.get(batch_id, (0, 0))
-        taken.counts[batch_id] = (before[0] + good, before[1] + bad)
-    if quarantine and any(bad for _, _, bad in counts):
-        insert_faulty(connection, contract, now)
-    for name, found in (("unknown", taken.added), ("renamed", taken.renamed)):
-        rows = connection.execute(
-            f"select batch_id, unnest({name}) from (select distinct batch_id, {name} from {PARSED})"
-        ).fetchall()
-        for batch_id, value in rows:
-            found.setdefault(batch_id, set()).add(value)
+class Intake:
+    """Into raw what fits, in one pass; only where rows are missing afterwards, a second look."""
 
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        contract: Contract,
+        files: Sequence[Numbered],
+        now: datetime,
+    ) -> None:
+        self.connection, self.contract, self.now = connection, contract, now
+        self.taken = Taken()
+        self._quarantined: dict[int, int] = {}
+        ids = [file.batch_id for file in files]
+        self._batches = f"_batch_id between {min(ids, default=0)} and {max(ids, default=0)}"
 
-def insert_good(connection: duckdb.DuckDBPyConnection, contract: Contract, now: datetime) -> None:
-    names = ", ".join(f'"{column.name}"' for column in contract.columns)
-    values = ", ".join(f"c{n}" for n in range(len(contract.columns)))
-    connection.execute(
-        f"""insert into {contract.relation}
-                ({names}, _extra, _batch_id, _source_file, _row_number, _loaded_at)
-            select {values}, extra, batch_id, file, row_number, $now::timestamptz
-            from {PARSED} where fault = 0""",
-        {"now": now},
-    )
-
-
-def insert_faulty(connection: duckdb.DuckDBPyConnection, contract: Contract, now: datetime) -> None:
-    with registered(connection, "sluice_faults", faults_table(contract)):
-        connection.execute(
-            f"""insert into {SCHEMA}.quarantine
-                    (batch_id, source, entity, file, row_number, reason, column_name, content,
-                     quarantined_at, replayed_at)
-                select batch_id, $source, $entity, file, row_number, reason, column_name, content,
-                    $now::timestamptz, null
-                from {PARSED} join sluice_faults on code = fault
-                order by batch_id, row_number""",
-            {"source": contract.source, "entity": contract.entity, "now": now},
+    def take(
+        self,
+        texts: Texts,
+        row_count: int,
+        *,
+        content: str = "content",
+        has_types: bool = False,
+        complete: Callable[[], None] | None = None,
+    ) -> None:
+        if self._insert_good(texts(""), has_types) >= row_count:
+            return
+        loaded = f"""anti join (
+                select _batch_id as batch_id, _row_number as row_number
+                from {self.contract.relation} where {self._batches}
+            ) using (batch_id, row_number)"""
+        parse_into_temp(
+            self.connection, self.contract, texts(loaded), content=content, has_types=has_types
         )
+        if complete:
+            complete()
+        self._insert_faulty()
+
+    def note_renamed(self, query: str) -> None:
+        for batch_id, found in self.connection.execute(query).fetchall():
+            if found:
+                self.taken.renamed.setdefault(batch_id, set()).update(found)
+
+    def close(self) -> Taken:
+        """Count what came of each batch."""
+        counts = self.connection.execute(
+            f"""select _batch_id, count(*) from {self.contract.relation}
+                where {self._batches} group by _batch_id"""
+        ).fetchall()
+        self.taken.counts = {batch_id: (count, 0) for batch_id, count in counts}
+        for batch_id, count in self._quarantined.items():
+            good, _ = self.taken.counts.get(batch_id, (0, 0))
+            self.taken.counts[batch_id] = (good, count)
+        self._add_names(
+            f"""select distinct _batch_id, json_keys(_extra) from {self.contract.relation}
+                where {self._batches} and _extra is not null"""
+        )
+        return self.taken
+
+    def _insert_good(self, texts: str, has_types: bool) -> int:
+        """Materialised, because a filter that reaches the parsing makes it happen twice."""
+        [[count]] = self.connection.execute(
+            f"""insert into {self.contract.relation}
+                    ({raw_columns(self.contract)})
+                {judged(self.contract, texts, has_types=has_types)},
+                rows as materialized (
+                    select {values(self.contract)}, extra, batch_id, file, row_number, fault
+                    from judged
+                )
+                select * exclude (fault), $now::timestamptz from rows where fault = 0""",
+            {"now": self.now},
+        ).fetchall()
+        return int(count)
+
+    def _insert_faulty(self) -> None:
+        with registered(self.connection, "sluice_faults", faults_table(self.contract)):
+            self.connection.execute(
+                f"""insert into {SCHEMA}.quarantine
+                        (batch_id, source, entity, file, row_number, reason, column_name, content,
+                         quarantined_at, replayed_at)
+                    select batch_id, $source, $entity, file, row_number, reason, column_name,
+                        content, $now::timestamptz, null
+                    from {PARSED} join sluice_faults on code = fault
+                    order by batch_id, row_number""",
+                {
+                    "source": self.contract.source,
+                    "entity": self.contract.entity,
+                    "now": self.now,
+                },
+            )
+        counts = self.connection.execute(
+            f"select batch_id, count(*) from {PARSED} group by batch_id"
+        ).fetchall()
+        for batch_id, count in counts:
+            self._quarantined[batch_id] = self._quarantined.get(batch_id, 0) + count
+        self._add_names(f"select distinct batch_id, unknown from {PARSED}")
+
+    def _add_names(self, query: str) -> None:
+        for batch_id, found in self.connection.execute(query).fetchall():
+            if found:
+                self.taken.added.setdefault(batch_id, set()).update(found)
+
+
+def raw_columns(contract: Contract) -> str:
+    names = ", ".join(f'"{column.name}"' for column in contract.columns)
+    return f"{names}, _extra, _batch_id, _source_file, _row_number, _loaded_at"

@@ -12,7 +12,7 @@ from ingestion.contracts import Column, Contract
 from ingestion.sql_text import literal, names
 
 PARSED: Final = "sluice_parsed"
-"""The temporary table that holds the rows of one chunk: typed, each with its fault (0: none)."""
+"""The temporary table of rows that are looked at: typed, each with its fault (0: none)."""
 
 NOT_JSON, NOT_AN_OBJECT, UNKNOWN_COLUMN = 1, 2, 3
 FIELD_COUNT, OPEN_QUOTE, TOO_LONG = 4, 5, 6
@@ -55,6 +55,27 @@ def faults_table(contract: Contract) -> pa.Table:
     )
 
 
+def judged(contract: Contract, texts: str, *, has_types: bool = False) -> str:
+    """The query's rows, typed (c0 … cn), each with its fault: common table expressions.
+
+    The query gives batch_id, file, row_number, content, structure (a fault found before, or 0),
+    extra (JSON or null), unknown (a list of names), and t0 … tn, the columns' texts
+    (`has_types`: values that have a type of their own already).
+    """
+    typed = ",\n".join(
+        f"{_value(column, f't{n}', has_types)} as c{n}" for n, column in enumerate(contract.columns)
+    )
+    return f"""
+        with texts as ({texts}),
+        typed as (select *, {typed} from texts),
+        judged as (select *, {_fault(contract, has_types)} as fault from typed)
+        """
+
+
+def values(contract: Contract) -> str:
+    return ", ".join(f"c{n}" for n in range(len(contract.columns)))
+
+
 def parse_into_temp(
     connection: duckdb.DuckDBPyConnection,
     contract: Contract,
@@ -63,25 +84,11 @@ def parse_into_temp(
     content: str = "content",
     has_types: bool = False,
 ) -> None:
-    """Type and judge the rows of a query.
-
-    It gives batch_id, file, row_number, content, structure (a fault found before, or 0),
-    extra (JSON or null), unknown and renamed (lists of names), and t0 … tn, the columns' texts
-    (`has_types`: values that have a type of their own already).
-    """
-    columns = contract.columns
-    typed = ",\n".join(
-        f"{_value(column, f't{n}', has_types)} as c{n}" for n, column in enumerate(columns)
-    )
-    values = ", ".join(f"c{n}" for n in range(len(columns)))
     connection.execute(
         f"""
         create or replace temp table {PARSED} as
-        with texts as materialized ({texts}),
-        typed as (select *, {typed} from texts),
-        judged as (select *, {_fault(contract, has_types)} as fault from typed)
-        select
-            batch_id, file, row_number, fault, extra, unknown, renamed, {values},
+        {judged(contract, texts, has_types=has_types)}
+        select batch_id, file, row_number, fault, unknown, extra, {values(contract)},
             case when fault > 0 then {content} end as content
         from judged
         """
@@ -91,20 +98,16 @@ def parse_into_temp(
 def from_header(contract: Contract, header: tuple[str, ...], fields: list[str]) -> str:
     """The columns' values, what is unknown, and what came under another name."""
     place = dict(zip(header, fields, strict=True))
-    values = []
+    listed = []
     for number, column in enumerate(contract.columns):
         present = [place[name] for name in column.names if name in place]
         text = f"coalesce({', '.join(present)})" if present else "null::varchar"
-        values.append(f"{text} as t{number}")
+        listed.append(f"{text} as t{number}")
     unknown = contract.unknown(header)
     extra = "null::json"
     if unknown:
         extra = f"json_object({', '.join(f'{literal(n)}, {place[n]}' for n in unknown)})"
-    renamed = [name for name in contract.aliases if name in place]
-    return (
-        f"{extra} as extra, {names(unknown)} as unknown, {names(renamed)} as renamed, "
-        + ", ".join(values)
-    )
+    return f"{extra} as extra, {names(unknown)} as unknown, " + ", ".join(listed)
 
 
 def _codes(number: int) -> tuple[int, int]:

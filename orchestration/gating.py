@@ -27,6 +27,8 @@ def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
                 CHECK,
                 asset=asset_key(each),
                 blocking=True,
+                # Checks compare with reference data, which is loaded in the same run.
+                additional_deps=[asset_key(seed) for seed in catalog.layer("seeds")],
                 description=f"Everything declared in quality/checks for {each.key}.",
             )
             for each in branch.datasets
