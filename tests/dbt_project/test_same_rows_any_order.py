@@ -1,0 +1,218 @@
+"""However a history arrives, the warehouse ends with the same rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+
+from ingestion.load import load_all
+from ingestion.simulator import simulate
+from warehouse import dbt
+from warehouse.settings import Settings
+from warehouse.workshop import connect
+
+DAYS = 45
+FIRST = date(2025, 1, 1)
+MODELS_ONLY = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+PRODUCT = ("--select", "+path:models/marts/product")
+# Two days far from each other, of which some events come alone and last.
+LATE_DAYS = (FIRST + timedelta(days=24), FIRST + timedelta(days=44))
+LATE = 71
+LAYERS = ("staging", "curated", "marts")
+
+# A step is what arrives between two builds.
+Steps = Sequence[Sequence[Path]]
+Tables = dict[str, tuple[int, int]]
+# When it is received, whether late, and its line.
+Event = tuple[date, bool, str]
+
+
+class History:
+    """Received files, and one warehouse after another built of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.received = folder / "received" / "landing"
+        self.settings = Settings(
+            data_dir=folder / "data",
+            as_of=datetime.combine(FIRST + timedelta(days=DAYS), datetime.min.time(), UTC),
+        )
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.received.rglob("*.*") if path.parent != self.received)
+
+    def tables_after(self, steps: Steps) -> Tables:
+        """Land and build step by step in an empty warehouse, the last time every model."""
+        landing = Path(self.settings.landing_url)
+        shutil.rmtree(landing, ignore_errors=True)
+        self._empty()
+        for step in steps:
+            for file in step:
+                place = landing / file.relative_to(self.received)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, place)
+            with connect(self.settings) as connection:
+                results = load_all(self.settings, connection)
+            assert [result.refused for result in results if result.refused] == []
+            selection = () if step is steps[-1] else PRODUCT
+            outcome = dbt.run(self.settings, ["build", *MODELS_ONLY, *selection])
+            assert outcome.success, [node for node in outcome.nodes if node.status == "error"]
+        return self.tables()
+
+    def _empty(self) -> None:
+        """Not by deleting the file: dbt keeps it open as long as this process lives."""
+        with connect(self.settings) as connection:
+            for (schema,) in connection.execute(
+                "select schema_name from duckdb_schemas() where not internal "
+                "and database_name = current_database() and schema_name <> 'main'"
+            ).fetchall():
+                connection.execute(f'drop schema "{schema}" cascade')
+        assert self.tables() == {}
+
+    def tables(self) -> Tables:
+        """Of each table, the number of its rows and a sum that any other row would change."""
+        tables: Tables = {}
+        with connect(self.settings) as connection:
+            columns = connection.execute(
+                "select table_schema || '.' || table_name, "
+                "string_agg('\"' || column_name || '\"', ', ' order by column_name) "
+                "from information_schema.columns where list_contains(?, table_schema) "
+                "and column_name not like '\\_%' escape '\\' group by all order by all",
+                [list(LAYERS)],
+            ).fetchall()
+            for name, listed in columns:
+                counted = connection.execute(
+                    f"select count(*), coalesce(sum(hash({listed})), 0)::hugeint from {name}"
+                ).fetchone()
+                assert counted is not None
+                tables[name] = counted
+        return tables
+
+
+def _received_on(file: Path) -> date:
+    return date.fromisoformat(file.parent.name)
+
+
+def _event(key: str, name: str, account: str, user: str, at: datetime) -> Event:
+    late = at.date() in LATE_DAYS and sum(map(ord, key)) % 2 == 0
+    received = at + timedelta(days=8) if late else at
+    sent = received.isoformat().replace("+00:00", "Z")
+    event = {
+        "event_id": key,
+        "event_name": name,
+        "account_id": account,
+        "user_id": user,
+        "occurred_at": at.isoformat().replace("+00:00", "Z"),
+        "sent_at": sent,
+        "received_at": sent,
+        "context": {"platform": "web", "app_version": "1.0.0", "locale": "en-US"},
+        "properties": {"feature": None, "duration_ms": 10, "items": 0},
+    }
+    return received.date(), late, json.dumps(event)
+
+
+def _nights(chance: random.Random) -> Iterator[Event]:
+    """People who work through midnight, before, in and after a day of which half comes late.
+    A late event of theirs joins two sessions, takes over one that began after midnight, or both."""
+    for user in range(80):
+        days = chance.choice([-3, -2, -1, -1, 0, 0, 1])
+        at = datetime.combine(LATE_DAYS[0], time(21), UTC) + timedelta(days=days)
+        for number in range(chance.randrange(6, 20)):
+            at += timedelta(seconds=chance.choice([300, 1799, 1800, 1801, 2700]))
+            yield _event(
+                f"night-{user}-{number}", "page_viewed", "acc_00000001", f"night-{user}", at
+            )
+
+
+def _slow_starts(landing: Path, chance: random.Random) -> Iterator[Event]:
+    """Accounts that take the steps of the funnel slowly, up to the last minute of 28 days."""
+    changes = [
+        json.loads(line)
+        for file in sorted((landing / "app" / "accounts").rglob("*.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
+    accounts = {c["account_id"]: c["created_at"] for c in changes if c["op"] == "insert"}
+    steps = ["teammate_invited", "integration_connected", "report_created", "report_shared"]
+    for account, created in sorted(accounts.items()):
+        minutes = sorted(chance.randrange(28 * 24 * 60 + 1) for _ in steps)
+        for step, minute in zip(steps, minutes, strict=True):
+            at = datetime.fromisoformat(created) + timedelta(minutes=minute)
+            if at.date() < FIRST + timedelta(days=DAYS):
+                yield _event(f"slow-{account}-{step}", step, account, f"slow-{account}", at)
+
+
+def _land(events: Iterable[Event], landing: Path) -> None:
+    """Beside the simulated files: what comes at once, and what comes late, in files of its own."""
+    files: dict[Path, list[str]] = {}
+    for on, late, line in events:
+        folder = landing / "events" / "events" / on.isoformat()
+        files.setdefault(folder / f"{on:%Y%m%d}-{LATE if late else 70}.jsonl", []).append(line)
+    for file, lines in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines) + "\n")
+
+
+def _repeated(file: Path) -> Path:
+    """The same rows once more, in another order and another file."""
+    lines = file.read_bytes().splitlines(keepends=True)
+    header, rows = (lines[:1], lines[1:]) if file.suffix == ".csv" else ([], lines)
+    again = file.with_name(f"{file.stem}{file.stem[-2:]}{file.suffix}")
+    again.write_bytes(b"".join([*header, *reversed(rows), b"\n"]))
+    return again
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    environment = dict(os.environ)
+    history = History(tmp_path_factory.mktemp("any_order"))
+    player = Settings(data_dir=history.received.parent)
+    simulate.run(player, size="medium", days=DAYS)
+    chance = random.Random(20250120)
+    _land([*_nights(chance), *_slow_starts(history.received, chance)], history.received)
+    yield history
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture(scope="module")
+def at_once(history: History) -> Tables:
+    tables = history.tables_after([history.files()])
+    assert tables["curated.fct_sessions"][0] > 5000
+    assert all(count for name, (count, _) in tables.items() if name.startswith("marts.product"))
+    return tables
+
+
+def test_day_by_day_gives_the_rows_of_one_go(history: History, at_once: Tables) -> None:
+    """First what comes in time, in spans of twelve days; then what is late, and touches two days
+    of the past, whose neighbours must be rebuilt with them."""
+    in_time = [f for f in history.files() if not f.stem.endswith(f"-{LATE}")]
+    late = [f for f in history.files() if f.stem.endswith(f"-{LATE}")]
+    steps = [
+        [f for f in in_time if (_received_on(f) - FIRST).days // 12 == span]
+        for span in range(DAYS // 12 + 1)
+    ]
+    steps = [step for step in [*steps, late] if step]
+    assert sum(map(len, steps)) == len(history.files())
+    assert history.tables_after(steps) == at_once
+
+
+def test_files_in_any_order_give_the_rows_of_one_go(history: History, at_once: Tables) -> None:
+    files = history.files()
+    random.Random(7).shuffle(files)
+    assert history.tables_after([files[number::4] for number in range(4)]) == at_once
+
+
+def test_repeated_deliveries_change_no_row(history: History, at_once: Tables) -> None:
+    files = history.files()
+    again = [_repeated(file) for file in files if file.stat().st_size]
+    try:
+        assert history.tables_after([files, again[::2], again]) == at_once
+    finally:
+        for file in again:
+            file.unlink()
