@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from platform_under_test import Demo, Sluice
 
 from cli.main import sluice
 from warehouse.settings import PROJECT_ROOT, Settings
@@ -103,8 +104,7 @@ READING = ("query", "metrics", "status", "published list", "published show", "do
 
 
 def test_every_question_that_the_documents_ask_is_answered(
-    demo,
-    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In this process, on the demo's data: imports once instead of once a command."""
     for name in ("SLUICE_DATA_DIR", "SLUICE_DAGSTER_HOME", "COLUMNS"):
@@ -130,7 +130,7 @@ class Step:
     seen: tuple[str, ...]
 
 
-def test_the_tour_goes_as_the_readme_says(own_demo) -> None:  # type: ignore[no-untyped-def]
+def test_the_tour_goes_as_the_readme_says(own_demo: Sluice) -> None:
     """Each command of “Break something”, in order, on a copy of the demo's data."""
     steps = list(_tour())
     assert sum(len(step.commands) for step in steps) >= 8
@@ -147,7 +147,7 @@ def test_the_tour_goes_as_the_readme_says(own_demo) -> None:  # type: ignore[no-
             )
 
 
-def test_the_demo_prints_what_the_readme_shows(demo) -> None:  # type: ignore[no-untyped-def]
+def test_the_demo_prints_what_the_readme_shows(demo: Demo) -> None:
     text = (PROJECT_ROOT / "README.md").read_text()
     marked = text.partition("<!-- demo output: begin")[2].partition("<!-- demo output: end")[0]
     shown = [line for _, block in FENCED.findall(marked) for line in block.splitlines() if line]
