@@ -20,7 +20,7 @@ seen, looks = set(), 0
 while not pathlib.Path(stop).exists():
     with duckdb.connect(pointer, read_only=True) as connection:
         rows = connection.execute(
-            "select sum(collected_amount) from published.finance_revenue_monthly").fetchall()
+            "select sum(collected_usd_amount) from published.finance_revenue_monthly").fetchall()
     seen.add(str(rows[0][0])); looks += 1
     time.sleep(0.02)
 print(looks, *sorted(seen))
@@ -30,7 +30,7 @@ print(looks, *sorted(seen))
 def collected(sluice: Sluice) -> Any:
     with duckdb.connect(str(sluice.settings.published_path.resolve()), read_only=True) as reader:
         return reader.execute(
-            "select sum(collected_amount) from published.finance_revenue_monthly"
+            "select sum(collected_usd_amount) from published.finance_revenue_monthly"
         ).fetchall()
 
 
