@@ -56,7 +56,7 @@ def test_status_says_what_is_published_closed_and_quarantined(demo: Demo) -> Non
 
 
 def test_query_answers_as_table_json_and_csv(demo: Demo) -> None:
-    sql = "select sum(mrr_usd_amount) as mrr from finance_mrr_daily where day_on = date '2026-03-31'"
+    sql = "select sum(mrr_usd_amount) as mrr from finance_mrr_daily where day_on = '2026-03-31'"
     rows: Any = demo.sluice.json("query", sql)
     assert float(rows[0]["mrr"]) > 0
     printed = list(csv.reader(io.StringIO(demo.sluice("query", sql, "--csv").stdout)))
