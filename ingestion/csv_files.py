@@ -40,17 +40,18 @@ def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
         paths = {file.path for file in plain.values()}
         with registered(connection, "sluice_files", table):
             sink.take(
-                lambda loaded: (
+                lambda scope: (
                     f"""
                     select *, null::varchar as content, 0 as structure, {fields}
                     from (
                         select batch_id, path as file, ordinal - first_row + 2 as row_number,
                             sluice_fields.* exclude (number, ordinal)
                         from sluice_fields join sluice_files using (number)
-                    ) {loaded}
+                        where {scope.batches}
+                    ) {scope.loaded}
                     """
                 ),
-                sum(_lines(file) - 1 for file in plain.values()),
+                {file.batch_id: _lines(file) - 1 for file in plain.values()},
                 complete=lambda: _add_lines(connection, landing, paths),
             )
     for number, file in enumerate(group):
@@ -116,16 +117,16 @@ def parse_csv_records(
     fields = from_header(sink.contract, header, [f"f{n}" for n in range(len(header))])
     with registered(sink.connection, "sluice_records", pa.table(columns)):
         sink.take(
-            lambda loaded: (
+            lambda scope: (
                 f"""
                 select *, {fields}
                 from (
                     select *, {batch_id}::bigint as batch_id, {literal(path)} as file
                     from sluice_records
-                ) {loaded}
+                ) {scope.loaded}
                 """
             ),
-            len(records),
+            {batch_id: len(records)},
         )
 
 

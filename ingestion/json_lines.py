@@ -14,12 +14,12 @@ from ingestion.inspection import Numbered, unpacked, without_mark
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal, names, quoted
-from ingestion.taking import Sink
+from ingestion.taking import Scope, Sink
 from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG
 
 _BLOCK: Final = 4 * 1024 * 1024
 # Rows of a scanned batch are one unit of DuckDB's parallelism.
-_ARROW_BATCH_BYTES: Final = 1024 * 1024
+_ARROW_BATCH_BYTES: Final = 256 * 1024
 # Of a line that is too long, so much goes to quarantine; landing has the whole.
 _HEAD_BYTES: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024 * 1024
@@ -55,7 +55,8 @@ def _block_by_block(stream: BinaryIO, file: Numbered) -> Iterator[Piece]:
         rest = content[end:]
         if end:
             whole = content[:end]
-            lines = whole.count(b"\n")
+            is_all = row == 1 and end == file.inspected.file.size
+            lines = file.inspected.line_count if is_all else whole.count(b"\n")
             yield _piece(file, row, lines, whole)
             row += lines
     if rest:
@@ -129,16 +130,18 @@ def _content(pieces: Sequence[Piece]) -> pa.Array:
 def parse_json_lines(sink: Sink, pieces: Sequence[Piece]) -> None:
     """Whole lines, all in one statement."""
     contract = sink.contract
-    row_count = sum(piece.line_count for piece in pieces)
+    row_counts: dict[int, int] = {}
+    for piece in pieces:
+        row_counts[piece.batch_id] = row_counts.get(piece.batch_id, 0) + piece.line_count
     with registered(sink.connection, "sluice_pieces", _pieces_table(pieces)):
         sink.take(
-            lambda loaded: _texts(contract, loaded),
-            row_count,
+            lambda scope: _texts(contract, scope),
+            row_counts,
             content="rtrim(content, chr(13))",
         )
         if contract.aliases:
             sink.note_renamed(
-                f"""with {_LINES},
+                f"""with {_LINES.format(batches="true")},
                     keys as (
                         select batch_id, json_keys(case when json_valid(line) then line end) as keys
                         from lines
@@ -152,11 +155,14 @@ def parse_json_lines(sink: Sink, pieces: Sequence[Piece]) -> None:
 _LINES: Final = """lines as (
             select batch_id, file, structure,
                 first_row + generate_subscripts(rows, 1) - 1 as row_number, unnest(rows) as line
-            from (select *, string_split(content, chr(10)) as rows from sluice_pieces)
+            from (
+                select *, string_split(content, chr(10)) as rows
+                from sluice_pieces where {batches}
+            )
         )"""
 
 
-def _texts(contract: Contract, loaded: str) -> str:
+def _texts(contract: Contract, scope: Scope) -> str:
     types = {c.name: c.data_type for c in contract.columns}
     wanted = {
         name: "JSON" if types[column.name] == "json" else "VARCHAR"
@@ -164,20 +170,21 @@ def _texts(contract: Contract, loaded: str) -> str:
         for name in column.names
     }
     without_known = json.dumps(dict.fromkeys(wanted))
+    found = [f"(fields.{quoted(name)} is not null)::integer" for name in wanted]
     values = []
     for number, column in enumerate(contract.columns):
         fields = ", ".join(f"fields.{quoted(name)}" for name in column.names)
         text = f"coalesce({fields})" if column.aliases else fields
         values.append(f"{text} as t{number}")
     return f"""
-        with {_LINES},
+        with {_LINES.format(batches=scope.batches)},
         objects as (
             select *, case when is_object then line end as object
             from (
                 select *, json_valid(line) as is_json,
                     json_valid(line) and starts_with(ltrim(line, chr(32) || chr(9)), '{{')
                         as is_object
-                from lines {loaded}
+                from lines {scope.loaded}
                 -- Trimming is slow: only the shortest lines are looked at twice.
                 where strlen(line) > 1 or trim(line) not in ('', chr(13))
             )
@@ -188,8 +195,10 @@ def _texts(contract: Contract, loaded: str) -> str:
             from objects
         ),
         strangers as (
-            select *, list_filter(keys, lambda name: not list_contains({names(wanted)}, name))
-                as unknown
+            -- As many keys as values that were found: none of them is unknown.
+            select *, case when len(keys) > {" + ".join(found)} then
+                    list_filter(keys, lambda name: not list_contains({names(wanted)}, name))
+                end as unknown
             from fields
         )
         select batch_id, file, row_number, line as content,

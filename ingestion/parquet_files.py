@@ -29,7 +29,7 @@ def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> No
     columns = ", ".join(f"{quoted(name)} := p.{quoted(name)}" for name in header)
     with registered(connection, "sluice_files", files):
         sink.take(
-            lambda loaded: (
+            lambda scope: (
                 f"""
                 select *, 0 as structure, {fields}
                 from (
@@ -37,10 +37,11 @@ def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> No
                         struct_pack({columns}) as content
                     from read_parquet([{place}], file_row_number = true) as p
                     join sluice_files on number = p.file_index
-                ) {loaded}
+                    where {scope.batches}
+                ) {scope.loaded}
                 """
             ),
-            sum(file.inspected.line_count for file in group),
+            {file.batch_id: file.inspected.line_count for file in group},
             content="to_json(content)::varchar",
             has_types=True,
         )

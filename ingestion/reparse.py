@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from ingestion.ledger import (
 )
 from ingestion.outcome import explained, log_replay
 from ingestion.raw import ensure_raw_tables
-from ingestion.taking import Texts, raw_columns
+from ingestion.taking import Scope, Texts, raw_columns
 from ingestion.validation import PARSED, parse_into_temp, values
 from warehouse.clock import wall_clock
 from warehouse.settings import Settings
@@ -138,14 +138,14 @@ class _Reading:
     def take(
         self,
         texts: Texts,
-        row_count: int,
+        row_counts: Mapping[int, int],
         *,
         content: str = "content",
         has_types: bool = False,
         complete: Callable[[], None] | None = None,
     ) -> None:
         parse_into_temp(
-            self.connection, self.contract, texts(""), content=content, has_types=has_types
+            self.connection, self.contract, texts(Scope()), content=content, has_types=has_types
         )
 
     def note_renamed(self, query: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -14,8 +14,17 @@ from ingestion.inspection import Numbered
 from ingestion.ledger import SCHEMA, registered
 from ingestion.validation import PARSED, faults_table, judged, parse_into_temp, values
 
-Texts = Callable[[str], str]
-"""A query for texts; its argument is a join that leaves out rows that are loaded already."""
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows of a reading are meant: all, or those of some batches that are not loaded."""
+
+    batches: str = "true"
+    loaded: str = ""
+
+
+Texts = Callable[[Scope], str]
+"""A query for texts: `where {batches}` early, joined with {loaded} before anything is parsed."""
 
 
 class Sink(Protocol):
@@ -27,13 +36,13 @@ class Sink(Protocol):
     def take(
         self,
         texts: Texts,
-        row_count: int,
+        row_counts: Mapping[int, int],
         *,
         content: str = "content",
         has_types: bool = False,
         complete: Callable[[], None] | None = None,
     ) -> None:
-        """Take the rows of this query, which are so many or fewer.
+        """Take the rows of this query, which by batch are so many or fewer.
 
         `complete` adds the received text to the faulty rows among those looked at.
         """
@@ -64,30 +73,52 @@ class Intake:
         self.connection, self.contract, self.now = connection, contract, now
         self.taken = Taken()
         self._quarantined: dict[int, int] = {}
-        ids = [file.batch_id for file in files]
-        self._batches = f"_batch_id between {min(ids, default=0)} and {max(ids, default=0)}"
+        # Rows that were read so far, of batches that may go on in the next chunk.
+        self._read: dict[int, int] = {}
+        self._batches = _between([file.batch_id for file in files])
 
     def take(
         self,
         texts: Texts,
-        row_count: int,
+        row_counts: Mapping[int, int],
         *,
         content: str = "content",
         has_types: bool = False,
         complete: Callable[[], None] | None = None,
     ) -> None:
-        if self._insert_good(texts(""), has_types) >= row_count:
+        for batch_id, count in row_counts.items():
+            self._read[batch_id] = self._read.get(batch_id, 0) + count
+        inserted = self._insert_good(texts(Scope()), has_types)
+        if inserted >= sum(row_counts.values()):
             return
-        loaded = f"""anti join (
-                select _batch_id as batch_id, _row_number as row_number
-                from {self.contract.relation} where {self._batches}
-            ) using (batch_id, row_number)"""
         parse_into_temp(
-            self.connection, self.contract, texts(loaded), content=content, has_types=has_types
+            self.connection,
+            self.contract,
+            texts(self._missing(list(row_counts))),
+            content=content,
+            has_types=has_types,
         )
         if complete:
             complete()
         self._insert_faulty()
+
+    def _missing(self, batches: Sequence[int]) -> Scope:
+        """The rows that are not in raw, of the batches of which some are not."""
+        counts = dict(
+            self.connection.execute(
+                f"""select _batch_id, count(*) from {self.contract.relation}
+                    where {_between(batches)} group by _batch_id"""
+            ).fetchall()
+        )
+        short = [batch for batch in batches if counts.get(batch, 0) < self._read[batch]]
+        listed = ", ".join(str(batch) for batch in short)
+        return Scope(
+            f"batch_id in ({listed})",
+            f"""anti join (
+                select _batch_id as batch_id, _row_number as row_number
+                from {self.contract.relation} where {_between(short)}
+            ) using (batch_id, row_number)""",
+        )
 
     def note_renamed(self, query: str) -> None:
         for batch_id, found in self.connection.execute(query).fetchall():
@@ -111,16 +142,13 @@ class Intake:
         return self.taken
 
     def _insert_good(self, texts: str, has_types: bool) -> int:
-        """Materialised, because a filter that reaches the parsing makes it happen twice."""
         [[count]] = self.connection.execute(
             f"""insert into {self.contract.relation}
                     ({raw_columns(self.contract)})
-                {judged(self.contract, texts, has_types=has_types)},
-                rows as materialized (
-                    select {values(self.contract)}, extra, batch_id, file, row_number, fault
-                    from judged
-                )
-                select * exclude (fault), $now::timestamptz from rows where fault = 0""",
+                {judged(self.contract, texts, has_types=has_types)}
+                select {values(self.contract)}, extra, batch_id, file, row_number,
+                    $now::timestamptz
+                from judged where fault = 0""",
             {"now": self.now},
         ).fetchall()
         return int(count)
@@ -152,6 +180,10 @@ class Intake:
         for batch_id, found in self.connection.execute(query).fetchall():
             if found:
                 self.taken.added.setdefault(batch_id, set()).update(found)
+
+
+def _between(batches: Sequence[int]) -> str:
+    return f"_batch_id between {min(batches, default=0)} and {max(batches, default=0)}"
 
 
 def raw_columns(contract: Contract) -> str:
