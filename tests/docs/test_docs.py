@@ -31,7 +31,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 SPAN = re.compile(r"`([^`\n]+)`")
 # What a run makes is not in the repository.
-MADE = ("data/", "landing/", ".venv", ".dagster", "published/", "raw_")
+MADE = ("benchmarks/results", "data/", "landing/", ".venv", ".dagster", "published/", "raw_")
 OTHER_COMMANDS = {
     ".venv/bin/python", "../.venv/bin/dbt", "UPDATE_REFERENCE=1", "cat", "cd", "cp", "df", "du",
     "git", "head", "jq", "kill", "less", "ls", "mkdir", "mv", "ps", "source", "tail", "uv",
