@@ -81,6 +81,18 @@ def test_many_plain_csv_files_are_numbered_each_from_its_own_first_line(dock: Do
     assert all(f"/{v[0]}.csv" in file and int(v[1:]) == number for v, file, number in rows)
 
 
+def test_a_large_file_after_one_without_a_good_row_is_wholly_found(dock: Dock) -> None:
+    """DuckDB 2.0.0 can forget a large insert that follows an empty one in its transaction."""
+    dock.land("shop/visitors/2025-03-01/a.csv", b"visitor_id,visits\nv,many\n")
+    lines = b"".join(b"v%d,Acme,1\n" % number for number in range(130_000))
+    dock.land("shop/visitors/2025-03-01/b.csv", b"visitor_id,company,visits\n" + lines)
+    result = dock.load()
+    assert (result.rows, result.quarantined) == (130_000, 1)
+    for condition in ("_batch_id between 1 and 2", "_row_number > 0", "visitor_id is not null"):
+        rows = dock.column(f"select count(*) from raw_shop.visitors where {condition}")
+        assert rows == [130_000]
+
+
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(dock: Dock) -> None:
     text = "visitor_id,company,visits,is_member\r\nv1,Acmé,3,true\r\n"
     dock.land("shop/visitors/2025-03-01/a.csv", b"\xef\xbb\xbf" + text.encode())
