@@ -46,7 +46,8 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
     # The step says what happened; libraries speak through the log of the run.
     for library in ("dagster", "soda"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    chosen = chosen_datasets(load_catalog(settings()), selection)
+    catalog = load_catalog(settings())
+    chosen = chosen_datasets(catalog, selection)
 
     import dagster as dg
 
@@ -55,8 +56,11 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
 
     keys: list[dg.AssetKey] | None = None
     if chosen is not None:
-        keys = [asset_key(each) for each in chosen]
-        keys += [published_key(each) for each in chosen if each.is_public]
+        # Reference data is loaded, and a snapshot is published, as a whole.
+        whole = catalog.layer("seeds") if any(each.layer == "seeds" for each in chosen) else ()
+        keys = sorted({asset_key(each) for each in (*chosen, *whole)})
+        if any(each.is_public for each in chosen):
+            keys += [published_key(each) for each in catalog.public()]
     with dg.DagsterInstance.get() as instance, reporting(report):
         first = _execute(instance, defs.resolve_job_def(EVERYTHING), keys)
         wants_publish = keys is None or any(key.path[0] == "published" for key in keys)

@@ -9,8 +9,6 @@ from typing import Any
 import duckdb
 from platform_under_test import Sluice
 
-from warehouse.settings import PROJECT_ROOT
-
 # Opens the pointer anew each time, as a BI tool would, and prints what it saw until told to stop.
 READER = """
 import sys, time, duckdb
@@ -74,68 +72,3 @@ def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snaps
     alone = own_demo("run", "--select", "finance_revenue_monthly", code=4)
     assert "payments" in alone.stdout
     assert collected(own_demo) == before
-
-
-def test_a_refused_file_closes_its_source_until_it_is_set_aside(own_demo: Sluice) -> None:
-    own_demo("simulate", "--defect", "missing-column")
-    run = own_demo("run", code=4)
-    assert "currency" in run.stdout
-    status: Any = own_demo.json("status")
-    reasons = {each["dataset"]: each["because"] for each in status["gates"]["shut"]}
-    assert "currency" in reasons["raw.billing.invoices"]
-    file = next(
-        word.strip(":;,")
-        for word in reasons["raw.billing.invoices"].split()
-        if word.startswith("billing/invoices/")
-    )
-    own_demo("set-aside", file, "--because", "the export was broken")
-    own_demo("simulate", "--mend")
-    own_demo("run")
-    assert shut(own_demo) == set()
-    assert stale(own_demo) == set()
-
-
-def test_a_killed_run_leaves_the_snapshot_whole_and_the_next_run_carries_on(
-    own_demo: Sluice,
-) -> None:
-    before = own_demo.json("published", "list")
-    own_demo("simulate", "--next-day")
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "cli.main", "run"],
-        cwd=PROJECT_ROOT, env=dict(own_demo.environment), stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "✓ staging" in line:
-            break
-    process.kill()
-    process.wait()
-    assert own_demo.json("published", "list") == before
-    assert shut(own_demo) != set()
-    own_demo("run")
-    assert shut(own_demo) == set()
-    assert len(own_demo.json("published", "list")) == len(before) + 1  # type: ignore[arg-type]
-
-
-def test_a_second_run_waits_for_the_first(own_demo: Sluice) -> None:
-    holding = subprocess.Popen(
-        [
-            sys.executable, "-c",
-            "import time; from warehouse.settings import settings\n"
-            "from warehouse.workshop import writing\n"
-            "with writing(settings(), 'another run'):\n"
-            "    print('holding', flush=True); time.sleep(120)",
-        ],
-        cwd=PROJECT_ROOT, env=dict(own_demo.environment), stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert holding.stdout is not None and holding.stdout.readline() == "holding\n"
-    try:
-        status: Any = own_demo.json("status")
-        assert status["writer"]["purpose"] == "another run"
-        impatient = {**own_demo.environment, "SLUICE_LOCK_WAIT_SECONDS": "0.5"}
-        told = Sluice(own_demo.folder, impatient)("set-aside", "x/y/z", "--because", "b", code=3)
-        assert "another run" in told.stderr
-    finally:
-        holding.kill()
-        holding.wait()
-    own_demo("run", "--select", "seeds.plans")
