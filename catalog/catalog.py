@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from warehouse.dbt import ensure_manifest
+from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 
 LAYERS = ("seeds", "raw", "staging", "curated", "marts", "metrics")
@@ -58,6 +59,11 @@ class Dataset:
         return self.key.split(".")[1] if self.layer == "raw" else ""
 
     @property
+    def is_about_platform(self) -> bool:
+        """Made of the platform's log alone: what the platform knows about itself."""
+        return self.sources == frozenset([PLATFORM])
+
+    @property
     def subject(self) -> str:
         """The folder below the layer: what the dataset is about."""
         parts = Path(self.path).parts
@@ -80,6 +86,47 @@ class Catalog:
             for parent in dataset.parents:
                 found[parent].append(dataset.key)
         return {key: tuple(children) for key, children in found.items()}
+
+    @cached_property
+    def tests(self) -> Mapping[str, tuple[str, ...]]:
+        """The ids of the dbt tests that read each dataset."""
+        found: dict[str, list[str]] = {}
+        for unique_id, node in self.manifest["nodes"].items():
+            if node["resource_type"] == "test":
+                for key in self._keys_of(node):
+                    found.setdefault(key, []).append(unique_id)
+        return {key: tuple(ids) for key, ids in found.items()}
+
+    @cached_property
+    def metrics(self) -> Mapping[str, frozenset[str]]:
+        """By metric, the public datasets that it reads, through semantic models and metrics."""
+        return {
+            node["name"]: frozenset(self._read_by(node))
+            for node in self.manifest.get("metrics", {}).values()
+        }
+
+    def metrics_reading(self, key: str) -> tuple[str, ...]:
+        return tuple(name for name, reads in self.metrics.items() if key in reads)
+
+    def node(self, dataset: Dataset) -> Mapping[str, Any]:
+        """What dbt knows about the dataset."""
+        kind = "sources" if dataset.layer == "raw" else "nodes"
+        found: Mapping[str, Any] = self.manifest[kind][dataset.unique_id]
+        return found
+
+    def _read_by(self, node: Mapping[str, Any]) -> Iterator[str]:
+        for unique_id in _parents(node):
+            key = self.keys_by_unique_id.get(unique_id)
+            if key is not None and self.datasets[key].is_public:
+                yield key
+            for kind in ("semantic_models", "metrics"):
+                if unique_id in self.manifest.get(kind, {}):
+                    yield from self._read_by(self.manifest[kind][unique_id])
+
+    def _keys_of(self, node: Mapping[str, Any]) -> Iterator[str]:
+        for unique_id in _parents(node):
+            if unique_id in self.keys_by_unique_id:
+                yield self.keys_by_unique_id[unique_id]
 
     def ancestors(self, key: str) -> frozenset[str]:
         return _reach([key], lambda each: self.datasets[each].parents)

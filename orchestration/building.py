@@ -9,6 +9,7 @@ from catalog.catalog import Catalog, Dataset
 from orchestration.branches import Branch
 from orchestration.dbt_tests import DataTest
 from orchestration.progress import say
+from orchestration.run_log import log_models
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
@@ -77,6 +78,7 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
                 ],
             )
             _stop_unless_run(context, outcome, branch.name)
+            log_models(settings(), catalog, outcome.nodes, context.run_id)
             yield from _events(context, catalog, outcome, tests)
             if not outcome.success:
                 _judge(catalog, outcome, tests, buildable, context.run_id)

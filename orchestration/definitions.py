@@ -1,22 +1,33 @@
-"""The code location: everything Dagster knows, derived from the catalog."""
+"""The code location: everything Dagster knows, derived from the catalog.
+
+A run has three jobs, one after the other: `build` (load, build, check), `report` (the same for
+the platform's own log, so that what just happened is known) and `publish_open_tables`. The
+later two follow however the one before ended: a closed gate keeps nothing else back.
+"""
 
 from __future__ import annotations
 
-import dagster as dg
+from collections.abc import Iterable
 
-from catalog.catalog import load_catalog
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition as Job,
+)
+
+from catalog.catalog import Catalog, Dataset, load_catalog
 from orchestration import branches, schedules
 from orchestration.building import build_step, seeds_step
 from orchestration.dbt_tests import data_tests
 from orchestration.gating import gate_step
 from orchestration.loading import load_step
-from orchestration.measuring import metrics_step
+from orchestration.measuring import metric_key, metric_names, metrics_step
 from orchestration.publishing import publish_step
-from orchestration.specs import landing_spec, published_key
+from orchestration.specs import asset_key, landing_spec, published_key
 from orchestration.writer import WRITER, writer
 from warehouse.settings import settings
 
-EVERYTHING = "everything"
+BUILD = "build"
+REPORT = "report"
 PUBLISH = "publish_open_tables"
 # Runs of these jobs queue behind each other (see dagster.yaml).
 ONE_WRITER = {"sluice/writer": "warehouse"}
@@ -28,21 +39,7 @@ def build_definitions() -> dg.Definitions:
     built = branches.branches(catalog)
     tests = data_tests(catalog, built)
     checked = [*sources, *built]
-    publishing = publish_step(catalog)
-    everything = dg.define_asset_job(
-        EVERYTHING,
-        selection=dg.AssetSelection.all(),
-        description="Load what has landed, build, check, publish.",
-        tags=ONE_WRITER,
-        executor_def=dg.in_process_executor,
-    )
-    publish_job = dg.define_asset_job(
-        PUBLISH,
-        selection=dg.AssetSelection.assets(*(published_key(each) for each in catalog.public())),
-        description="Publish every table whose gates are open.",
-        tags=ONE_WRITER,
-        executor_def=dg.in_process_executor,
-    )
+    jobs = [_job(name, keys, why) for name, keys, why in jobs_in_order(catalog) if keys]
     return dg.Definitions(
         assets=[
             *(landing_spec(each) for each in catalog.layer("raw")),
@@ -56,18 +53,52 @@ def build_definitions() -> dg.Definitions:
                 )
                 for branch in built
             ),
-            publishing,
+            publish_step(catalog),
             metrics_step(catalog),
         ],
         asset_checks=[gate_step(catalog, each) for each in checked],
-        jobs=[everything, publish_job],
-        schedules=[schedules.daily(everything)],
-        sensors=[
-            schedules.landed(everything),
-            schedules.publish_the_rest(everything, publish_job),
-        ],
+        jobs=jobs,
+        schedules=[schedules.daily(jobs[0])],
+        sensors=[schedules.landed(jobs[0]), *schedules.one_after_the_other(jobs)],
         resources={WRITER: writer},
         executor=dg.in_process_executor,
+    )
+
+
+def jobs_in_order(catalog: Catalog) -> tuple[tuple[str, list[dg.AssetKey], str], ...]:
+    """What each job of a run materializes."""
+    datasets = catalog.datasets.values()
+    metrics = [metric_key(name) for name in metric_names(catalog)]
+    return (
+        (
+            BUILD,
+            _keys(each for each in datasets if not each.is_about_platform),
+            "Load what has landed, build what it touches, check at every gate.",
+        ),
+        (
+            REPORT,
+            _keys(each for each in datasets if each.is_about_platform),
+            "Load the platform's own log, build and check what is derived from it.",
+        ),
+        (
+            PUBLISH,
+            [*(published_key(each) for each in catalog.public()), *metrics],
+            "Publish every table whose gates are open; ask every metric.",
+        ),
+    )
+
+
+def _keys(datasets: Iterable[Dataset]) -> list[dg.AssetKey]:
+    return [asset_key(each) for each in datasets]
+
+
+def _job(name: str, keys: list[dg.AssetKey], description: str) -> Job:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*keys),
+        description=description,
+        tags=ONE_WRITER,
+        executor_def=dg.in_process_executor,
     )
 
 

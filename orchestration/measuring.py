@@ -75,12 +75,16 @@ def newest(metric: Metric) -> tuple[float | None, object]:
     return None, "no value"
 
 
+def metric_names(catalog: Catalog) -> tuple[str, ...]:
+    return tuple(sorted(catalog.metrics))
+
+
 def _spec(catalog: Catalog, name: str, node: Mapping[str, Any]) -> dg.AssetSpec:
     meta = dict(node["config"].get("meta") or node.get("meta") or {})
     owner = str(meta.get("owner", ""))
     return dg.AssetSpec(
         metric_key(name),
-        deps=[published_key(catalog[key]) for key in sorted(_reads(catalog, node))],
+        deps=[published_key(catalog[key]) for key in sorted(catalog.metrics[name])],
         skippable=True,
         description=(node.get("description") or "").strip() or None,
         group_name="metrics",
@@ -93,17 +97,3 @@ def _spec(catalog: Catalog, name: str, node: Mapping[str, Any]) -> dg.AssetSpec:
 
 def _metrics(catalog: Catalog) -> dict[str, Mapping[str, Any]]:
     return {node["name"]: node for node in catalog.manifest["metrics"].values()}
-
-
-def _reads(catalog: Catalog, node: Mapping[str, Any]) -> set[str]:
-    """The public datasets below a metric, through semantic models and other metrics."""
-    found: set[str] = set()
-    for unique_id in node["depends_on"]["nodes"]:
-        key = catalog.keys_by_unique_id.get(unique_id)
-        if key is not None:
-            found |= {key} if catalog[key].is_public else set()
-        else:
-            below = {**catalog.manifest["semantic_models"], **catalog.manifest["metrics"]}
-            if unique_id in below:
-                found |= _reads(catalog, below[unique_id])
-    return found

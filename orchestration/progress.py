@@ -24,6 +24,11 @@ def reporting(reporter: Reporter) -> Iterator[None]:
 
 def say(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, text: str) -> None:
     context.log.info(text)
+    tell(text)
+
+
+def tell(text: str) -> None:
+    """Only to whoever waits for the run."""
     reporter = _reporter.get()
     if reporter is not None:
         reporter(text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from catalog.catalog import Catalog, Dataset, load_catalog
 from orchestration.progress import Reporter, reporting
+from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
 from warehouse.errors import SettingsError
 from warehouse.settings import Settings, settings
 
@@ -41,7 +42,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 
 def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
-    """Run everything due, or a selection; publish what is open even where a gate closed."""
+    """Build everything due, or a selection; then report and publish, whatever the gates say."""
     prepare_dagster_home(settings())
     # The step says what happened; libraries speak through the log of the run.
     for library in ("dagster", "soda"):
@@ -51,38 +52,61 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
 
     import dagster as dg
 
-    from orchestration.definitions import EVERYTHING, PUBLISH, defs
-    from orchestration.specs import asset_key, published_key
+    from orchestration.definitions import BUILD, defs, jobs_in_order
 
-    keys: list[dg.AssetKey] | None = None
-    if chosen is not None:
-        # Reference data is loaded, and a snapshot is published, as a whole.
-        whole = catalog.layer("seeds") if any(each.layer == "seeds" for each in chosen) else ()
-        keys = sorted({asset_key(each) for each in (*chosen, *whole)})
-        if any(each.is_public for each in chosen):
-            keys += [published_key(each) for each in catalog.public()]
+    outcomes: dict[str, dg.ExecuteInProcessResult] = {}
     with dg.DagsterInstance.get() as instance, reporting(report):
-        first = _execute(instance, defs.resolve_job_def(EVERYTHING), keys)
-        wants_publish = keys is None or any(key.path[0] == "published" for key in keys)
-        if not first.success and wants_publish and not _published(first):
-            second = _execute(instance, defs.resolve_job_def(PUBLISH), None)
-            return RunOutcome(first.run_id, False, (*_problems(first), *_problems(second)))
-    return RunOutcome(first.run_id, first.success, _problems(first))
-
-
-def _execute(
-    instance: dg.DagsterInstance, job: dg.JobDefinition, keys: list[dg.AssetKey] | None
-) -> dg.ExecuteInProcessResult:
-    return job.execute_in_process(
-        instance=instance,
-        asset_selection=keys,
-        raise_on_error=False,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        for name, keys, _ in jobs_in_order(catalog):
+            due = keys if chosen is None else _due(catalog, name, keys, chosen)
+            if due:
+                outcomes[name] = _execute(
+                    instance, defs.resolve_job_def(name), due, selection if name == BUILD else ()
+                )
+    first = next(iter(outcomes.values()))
+    return RunOutcome(
+        first.run_id,
+        all(each.success for each in outcomes.values()),
+        tuple(problem for each in outcomes.values() for problem in _problems(each)),
     )
 
 
-def _published(result: dg.ExecuteInProcessResult) -> bool:
-    return any(event.is_step_success and event.step_key == "publish" for event in result.all_events)
+def _due(
+    catalog: Catalog, job: str, keys: Sequence[dg.AssetKey], chosen: Sequence[Dataset]
+) -> list[dg.AssetKey]:
+    """Of a job's assets those that were chosen; what follows a build is done as a whole."""
+    from orchestration.definitions import BUILD, PUBLISH
+    from orchestration.measuring import metric_key
+    from orchestration.specs import asset_key
+
+    if job == BUILD:
+        # Reference data is loaded as a whole.
+        whole = catalog.layer("seeds") if any(each.layer == "seeds" for each in chosen) else ()
+        wanted = {asset_key(each) for each in (*chosen, *whole)}
+        return [key for key in keys if key in wanted]
+    if job == PUBLISH:
+        reached = {each.key for each in chosen}
+        for each in chosen:
+            reached |= catalog.descendants(each.key)
+        others = {
+            metric_key(name) for name, reads in catalog.metrics.items() if not reads & reached
+        }
+        return [key for key in keys if key not in others]
+    return list(keys)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    keys: Sequence[dg.AssetKey],
+    selection: Sequence[str],
+) -> dg.ExecuteInProcessResult:
+    return job.execute_in_process(
+        instance=instance,
+        asset_selection=list(keys),
+        raise_on_error=False,
+        tags={TRIGGER: BY_HAND_TOOL, SELECTION: " ".join(selection)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:

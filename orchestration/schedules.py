@@ -1,6 +1,8 @@
-"""When things run by themselves: every morning, when files arrive, and after a closed gate."""
+"""When things run by themselves: every morning, when files arrive, and one job after the other."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import pairwise
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -8,17 +10,16 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from ingestion.load import newest_landed, pending
+from orchestration.run_log import BY_HAND_TOOL, RUN_LABEL, TRIGGER
 from warehouse.errors import LockedError
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
-RUN_LABEL = "sluice/run"
 
-
-def daily(everything: Job) -> dg.ScheduleDefinition:
+def daily(build: Job) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="daily",
-        job=everything,
+        job=build,
         cron_schedule="0 4 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -26,10 +27,10 @@ def daily(everything: Job) -> dg.ScheduleDefinition:
     )
 
 
-def landed(everything: Job) -> dg.SensorDefinition:
+def landed(build: Job) -> dg.SensorDefinition:
     @dg.sensor(
         name="new_landing_files",
-        job=everything,
+        job=build,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts a run when a source has landed a file that was not there before.",
@@ -64,19 +65,32 @@ def waiting() -> bool:
         return True
 
 
-def publish_the_rest(everything: Job, publishing: Job) -> dg.SensorDefinition:
-    """A closed gate fails its run before the publish: what is open is published all the same."""
+def one_after_the_other(jobs: Sequence[Job]) -> Iterator[dg.SensorDefinition]:
+    """Each job follows the one before, however that one ended."""
+    for first, then in pairwise(jobs):
+        for status, name in (
+            (dg.DagsterRunStatus.SUCCESS, f"{then.name}_after_{first.name}"),
+            (dg.DagsterRunStatus.FAILURE, f"{then.name}_after_failed_{first.name}"),
+        ):
+            yield _following(first, then, status, name)
 
-    @dg.run_failure_sensor(
-        name="publish_after_a_closed_gate",
-        monitored_jobs=[everything],
-        request_job=publishing,
+
+def _following(
+    first: Job, then: Job, status: dg.DagsterRunStatus, name: str
+) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=status,
+        name=name,
+        monitored_jobs=[first],
+        request_job=then,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=15,
+        description=f"Starts `{then.name}` when `{first.name}` has ended.",
     )
-    def publish_open(context: dg.RunFailureSensorContext) -> dg.RunRequest:
-        return dg.RunRequest(
-            run_key=context.dagster_run.run_id, tags={RUN_LABEL: "after a closed gate"}
-        )
+    def follow(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+        run = context.dagster_run
+        if run.tags.get(TRIGGER) == BY_HAND_TOOL:
+            return dg.SkipReason("`sluice run` goes through all its jobs itself.")
+        return dg.RunRequest(run_key=run.run_id, tags={RUN_LABEL: f"after {first.name}"})
 
-    return publish_open
+    return follow

@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from catalog.catalog import load_catalog
+from orchestration.deploys import note_deploy
+from orchestration.progress import tell
+from orchestration.run_log import logged
 from warehouse.settings import settings
 from warehouse.workshop import writing
 
@@ -16,9 +20,18 @@ RETRIES = dg.RetryPolicy(
 
 @dg.resource(description="The right to write the warehouse: a second run waits for it.")
 def writer(context: dg.InitResourceContext) -> Iterator[None]:
-    log = context.log
-    purpose = f"run {context.run_id[:8]}" if context.run_id else "a run"
-    with writing(
-        settings(), purpose, waiting=lambda text: log.info(text) if log is not None else None
+    log, run_id, instance = context.log, context.run_id, context.instance
+    if run_id is None or instance is None:
+        raise AssertionError("the writer's lock is taken by runs only")
+
+    def waiting(text: str) -> None:
+        if log is not None:
+            log.info(text)
+        tell(f"… {text}")
+
+    with (
+        writing(settings(), f"run {run_id[:8]}", waiting=waiting),
+        logged(settings(), instance, run_id),
     ):
+        note_deploy(settings(), load_catalog(settings()))
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from quality.thresholds import Outcome, Threshold
 
@@ -43,6 +44,8 @@ class Evaluation:
     checks: tuple[CheckResult, ...]
     position: int | None = None
     seconds: float = 0.0
+    arrived_at: datetime | None = None
+    """When the oldest of the rows that are new to the gate were received."""
 
     @property
     def is_open(self) -> bool:
@@ -55,6 +58,11 @@ class Evaluation:
     @property
     def warning(self) -> tuple[CheckResult, ...]:
         return tuple(check for check in self.checks if check.outcome == "warn")
+
+    @property
+    def kind(self) -> str:
+        """The kind of closing, which names its runbook."""
+        return "check_failed"
 
     @property
     def reason(self) -> str:

@@ -8,20 +8,36 @@ What was never evaluated, or was being rebuilt when its run died, counts as clos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from catalog.catalog import BUILT_LAYERS, Catalog, Dataset
 from quality import gate_log
 from quality.evaluation import Evaluation
 from warehouse.clock import wall_clock
+from warehouse.errors import SettingsError
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
 from warehouse.snapshots import PublicColumn
 
 GATED_LAYERS = ("raw", *BUILT_LAYERS)
 State = Literal["open", "closed", "pending", "never"]
+# An emergency lasts days; what is right for longer is a change of the check file.
+LONGEST_OVERRIDE = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Override:
+    """A person's word that a gate stands open although its checks say otherwise."""
+
+    by: str
+    because: str
+    until: datetime
+    against: str = ""
+
+    def __str__(self) -> str:
+        return f"opened by {self.by} until {self.until:%Y-%m-%d %H:%M} UTC: {self.because}"
 
 
 @dataclass(frozen=True)
@@ -40,10 +56,19 @@ class GateState:
     """The newest batch of a source's entity that the gate opened on, and when it did."""
     positioned_at: datetime | None = None
     seen: int | None = None
+    changed_at: datetime | None = None
+    """When its rows last changed, or were built anew."""
+    override: Override | None = None
+    kind: str = ""
 
     @property
     def is_open(self) -> bool:
         return self.state == "open"
+
+    @property
+    def is_overridden(self) -> bool:
+        """Open only because somebody said so."""
+        return self.is_open and self.override is not None
 
     def __str__(self) -> str:
         since = f" since {self.since:%Y-%m-%d %H:%M} UTC" if self.since is not None else ""
@@ -60,8 +85,8 @@ def is_gated(dataset: Dataset) -> bool:
 
 def states(settings: Settings, keys: Iterable[str]) -> dict[str, GateState]:
     """The latest state of each key."""
-    known = gate_log.latest(settings)
-    return {key: _state(known[key]) if key in known else GateState(key) for key in keys}
+    known, now = gate_log.latest(settings), wall_clock()
+    return {key: _state(known[key], now) if key in known else GateState(key) for key in keys}
 
 
 def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
@@ -74,8 +99,10 @@ def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
             | {
                 "state": "pending",
                 "since": _iso(state.since if state.state == "pending" else now),
-                "reason": f"run {run_id} is rebuilding it, or was ended while it did",
+                "reason": f"{_run(run_id)} is rebuilding it, or was ended while it did",
                 "run_id": run_id,
+                # A source's rows change only by new batches, which its evaluation will see.
+                "changed_at": _iso(state.changed_at if state.key.startswith("raw.") else now),
                 "checks": [],
             }
             for state in before.values()
@@ -94,32 +121,98 @@ def record(settings: Settings, evaluations: Sequence[Evaluation], run_id: str) -
     _append(settings, [each.key for each in evaluations], events)
 
 
-def open_anyway(settings: Settings, keys: Iterable[str], by: str, reason: str) -> None:
-    """A person takes responsibility: the gate stands open until it is evaluated again.
-
-    The rows of a source that kept it closed are accepted: later windows begin after them.
+def open_anyway(settings: Settings, key: str, by: str, because: str, until: datetime) -> GateState:
+    """A person takes responsibility: a closed gate stands open, whatever its checks say, until
+    then. The rows that keep it closed stay suspect: they are looked at again afterwards.
     """
     now = wall_clock()
+    if not because.strip():
+        raise SettingsError(
+            "A gate is not opened without a reason.", remedy="Say --because: others will ask."
+        )
+    if not now < until <= now + LONGEST_OVERRIDE:
+        raise SettingsError(
+            f"A gate cannot be opened until {until:%Y-%m-%d %H:%M} UTC.",
+            remedy=f"Choose a moment within the next {LONGEST_OVERRIDE.days} days; what is right "
+            "for longer belongs into the check file.",
+        )
+    before = states(settings, [key])[key]
+    if before.state != "closed":
+        raise SettingsError(
+            f"Only a closed gate can be opened by hand; {before}.",
+            remedy="`sluice run` builds and evaluates what was never built, or was left pending.",
+        )
+    override = Override(by, because, until, before.reason)
+    _append(
+        settings,
+        [key],
+        lambda found: [
+            _carried(state) | _overridden(state, override, now) | {"run_id": ""}
+            for state in found.values()
+        ],
+    )
+    return states(settings, [key])[key]
 
-    def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
-        return [
+
+def accept(settings: Settings, key: str, by: str, because: str) -> GateState:
+    """The rows that a source's gate closed on are right after all: later windows begin after them.
+
+    The bound stays: the next rows like these close the gate again.
+    """
+    before = states(settings, [key])[key]
+    if before.state != "closed" or before.seen is None or before.kind == "load_refused":
+        raise SettingsError(
+            f"Only rows that closed a source's gate can be accepted; {before}.",
+            remedy="A refused file is set aside (`sluice set-aside`); a model is mended.",
+        )
+    now = wall_clock()
+    _append(
+        settings,
+        [key],
+        lambda found: [
             _carried(state)
             | {
                 "state": "open",
                 "since": now.isoformat(),
                 "open_since": now.isoformat(),
                 "closed_since": None,
-                "reason": f"opened by {by}: {reason}",
+                "reason": f"accepted by {by}: {because}",
                 "run_id": "",
-                "override_by": by,
-                "position": state.position if state.seen is None else state.seen,
+                "position": state.seen,
                 "positioned_at": now.isoformat(),
+                "override": None,
                 "checks": [dict(check) for check in state.checks],
+            }
+            for state in found.values()
+        ],
+    )
+    return states(settings, [key])[key]
+
+
+def close_by_hand(settings: Settings, key: str, by: str, because: str) -> GateState:
+    """Somebody knows what no check saw: shut until it is evaluated again."""
+    now = wall_clock()
+    message = f"closed by {by}: {because}"
+
+    def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
+        return [
+            _carried(state)
+            | {
+                "state": "closed",
+                "since": _iso(state.closed_since or now),
+                "closed_since": _iso(state.closed_since or now),
+                "open_since": None,
+                "reason": message,
+                "kind": "by_hand",
+                "run_id": "",
+                "override": None,
+                "checks": [],
             }
             for state in before.values()
         ]
 
-    _append(settings, keys, events)
+    _append(settings, [key], events)
+    return states(settings, [key])[key]
 
 
 def closed_upstream(
@@ -174,13 +267,14 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
             shut = (*shut, own)
         since = [each.closed_since or each.since for each in shut]
         known = [each for each in since if each is not None]
+        outdated = outdated_by(catalog, states, dataset.key)
         tables.append(
             PublicTable(
                 name=dataset.name,
                 relation=dataset.relation,
                 fresh=not shut,
-                reason="; ".join(_blame(each) for each in shut[:3]),
-                since=min(known) if known else None,
+                reason="; ".join(_blame(each) for each in shut[:3]) or outdated.reason,
+                since=min(known) if known else outdated.since,
                 owner=dataset.owner,
                 tier=dataset.tier,
                 classification=dataset.classification,
@@ -193,6 +287,31 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
     return tuple(tables)
 
 
+class Outdated(NamedTuple):
+    """Why a table is not what its sources say by now, although every gate is open."""
+
+    reason: str = ""
+    since: datetime | None = None
+
+
+def outdated_by(catalog: Catalog, states: Mapping[str, GateState], key: str) -> Outdated:
+    own = states.get(key, GateState(key)).changed_at
+    if own is None:
+        return Outdated()
+    newer = [
+        (changed, each)
+        for each in catalog.ancestors(key)
+        if (changed := states.get(each, GateState(each)).changed_at) is not None and changed > own
+    ]
+    if not newer:
+        return Outdated()
+    changed, first = min(newer)
+    return Outdated(
+        f"not rebuilt since {first} changed at {changed:%Y-%m-%d %H:%M} UTC: `sluice run` does",
+        changed,
+    )
+
+
 def _blame(state: GateState) -> str:
     return f"gate {state}"
 
@@ -203,12 +322,17 @@ def _append(
     events: Callable[[Mapping[str, GateState]], list[dict[str, Any]]],
 ) -> None:
     wanted = sorted(set(keys))
+    now = wall_clock()
     gate_log.append(
         settings,
         lambda known: events(
-            {key: _state(known[key]) if key in known else GateState(key) for key in wanted}
+            {key: _state(known[key], now) if key in known else GateState(key) for key in wanted}
         ),
     )
+
+
+def _run(run_id: str) -> str:
+    return f"run {run_id}" if run_id else "somebody"
 
 
 def _carried(state: GateState) -> dict[str, Any]:
@@ -220,6 +344,8 @@ def _carried(state: GateState) -> dict[str, Any]:
         "position": state.position,
         "positioned_at": _iso(state.positioned_at),
         "seen": state.seen,
+        "changed_at": _iso(state.changed_at),
+        "override": _plain(state.override),
     }
 
 
@@ -231,24 +357,50 @@ def _judged(
     open_since = (before.open_since or now) if opened else None
     # Only an open gate moves on: what a closed one saw is looked at again.
     moved = opened and evaluation.position is not None
-    return {
+    # New batches of a source; a model's rows changed when it became pending.
+    news = evaluation.position is not None and evaluation.position != before.seen
+    event = {
         "key": evaluation.key,
         "state": "open" if opened else "closed",
         "since": _iso(open_since if opened else closed_since),
         "closed_since": _iso(closed_since),
         "open_since": _iso(open_since),
         "reason": evaluation.reason,
+        "kind": evaluation.kind,
+        "arrived_at": _iso(evaluation.arrived_at),
         "run_id": run_id,
         "position": evaluation.position if moved else before.position,
         "positioned_at": _iso(now if moved else before.positioned_at),
         "seen": before.seen if evaluation.position is None else evaluation.position,
+        "changed_at": _iso(now if news else before.changed_at),
         "seconds": round(evaluation.seconds, 4),
         "checks": [asdict(check) for check in evaluation.checks],
+        "override": None,
+    }
+    override = before.override
+    if not opened and override is not None and override.until > now:
+        event |= _overridden(before, replace(override, against=evaluation.reason), now)
+    return event
+
+
+def _overridden(state: GateState, override: Override, now: datetime) -> dict[str, Any]:
+    """Open, but neither forgotten (`closed_since`) nor believed (the position stays)."""
+    return {
+        "state": "open",
+        "since": _iso(state.since if state.is_overridden else now),
+        "open_since": None,
+        "closed_since": _iso(state.closed_since or now),
+        "reason": f"{override}; against: {override.against}",
+        "kind": state.kind,
+        "override": _plain(override),
+        "override_by": override.by,
+        "override_until": override.until.isoformat(),
+        "checks": [dict(check) for check in state.checks],
     }
 
 
-def _state(event: Mapping[str, Any]) -> GateState:
-    return GateState(
+def _state(event: Mapping[str, Any], now: datetime) -> GateState:
+    state = GateState(
         key=event["key"],
         state=event["state"],
         since=_instant(event.get("since")),
@@ -260,7 +412,35 @@ def _state(event: Mapping[str, Any]) -> GateState:
         position=event.get("position"),
         positioned_at=_instant(event.get("positioned_at")),
         seen=event.get("seen"),
+        changed_at=_instant(event.get("changed_at")),
+        override=_override(event.get("override")),
+        kind=event.get("kind") or "",
     )
+    if state.is_overridden and state.override is not None and state.override.until <= now:
+        # Its time is over, whoever looks: no event is needed for that.
+        return replace(
+            state,
+            state="closed",
+            since=state.closed_since or state.override.until,
+            reason=f"{state.override.against} (an override by {state.override.by} ended "
+            f"{state.override.until:%Y-%m-%d %H:%M} UTC)",
+            override=None,
+        )
+    return state
+
+
+def _override(value: Mapping[str, Any] | None) -> Override | None:
+    if not value:
+        return None
+    return Override(
+        value["by"], value["because"], datetime.fromisoformat(value["until"]), value["against"]
+    )
+
+
+def _plain(override: Override | None) -> dict[str, Any] | None:
+    if override is None:
+        return None
+    return {**asdict(override), "until": override.until.isoformat()}
 
 
 def _iso(value: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,16 @@ def append(settings: Settings, kind: str, events: Iterable[Mapping[str, Any]]) -
     filesystem.pipe_file(aside, ("\n".join(lines) + "\n").encode())
     filesystem.mv(aside, f"{folder}/{name}")
     return f"{folder}/{name}"
+
+
+def append_if_possible(settings: Settings, kind: str, events: Iterable[Mapping[str, Any]]) -> None:
+    """For those who only read: a consumer who may not write to landing still gets an answer."""
+    with suppress(OSError):
+        append(settings, kind, events)
+
+
+def newest(settings: Settings, kind: str) -> dict[str, Any] | None:
+    return next(read_newest_first(settings, kind), None)
 
 
 def read_newest_first(settings: Settings, kind: str) -> Iterator[dict[str, Any]]:

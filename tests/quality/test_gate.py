@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,8 @@ from catalog.catalog import Catalog
 from quality import gate
 from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, closed
+from warehouse.clock import wall_clock
+from warehouse.errors import SettingsError
 from warehouse.settings import PROJECT_ROOT, Settings
 
 GOOD = CheckResult("row_count", "row_count", "rows", "pass", 1.0, "must be more than 0")
@@ -115,13 +118,87 @@ def test_the_state_comes_from_the_log_alone(settings_here: Settings, catalog: Ca
     assert gate.states(settings_here, [FACTS])[FACTS].state == "never"
 
 
-def test_a_person_may_open_a_gate_until_its_next_evaluation(settings_here: Settings) -> None:
+def soon(hours: float = 4) -> datetime:
+    return wall_clock() + timedelta(hours=hours)
+
+
+def test_a_gate_opened_by_hand_stays_open_through_failing_evaluations_until_its_time_is_over(
+    settings_here: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_all(settings_here, catalog)
     gate.record(settings_here, [judged(FACTS, BAD)], "run-1")
-    gate.open_anyway(settings_here, [FACTS], "ada", "the drop is real, a holiday")
+    closed_since = gate.states(settings_here, [FACTS])[FACTS].since
+    until = soon()
+    gate.open_anyway(settings_here, FACTS, "ada", "the drop is real, a holiday", until)
+    for run in ("run-2", "run-3"):
+        gate.mark_pending(settings_here, [FACTS], run)
+        assert not gate.states(settings_here, [FACTS])[FACTS].is_open
+        gate.record(settings_here, [judged(FACTS, BAD)], run)
+        state = gate.states(settings_here, [FACTS])[FACTS]
+        assert state.is_open and state.is_overridden
+        assert "ada" in state.reason and "a holiday" in state.reason and "rows: 0" in state.reason
+        assert gate.buildable(catalog, {FACTS: state}, [])[1] == {}
+    monkeypatch.setattr(gate, "wall_clock", lambda: until + timedelta(seconds=1))
     state = gate.states(settings_here, [FACTS])[FACTS]
-    assert state.is_open and state.reason == "opened by ada: the drop is real, a holiday"
-    gate.record(settings_here, [judged(FACTS, BAD)], "run-2")
+    assert (state.state, state.since) == ("closed", closed_since)
+    assert "an override by ada ended" in state.reason
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-4")
+    assert gate.states(settings_here, [FACTS])[FACTS].since == closed_since
+
+
+def test_a_passing_evaluation_ends_an_override(settings_here: Settings) -> None:
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-1")
+    gate.open_anyway(settings_here, FACTS, "ada", "a holiday", soon())
+    gate.record(settings_here, [judged(FACTS)], "run-2")
+    state = gate.states(settings_here, [FACTS])[FACTS]
+    assert state.is_open and not state.is_overridden
+    gate.record(settings_here, [judged(FACTS, BAD)], "run-3")
     assert not gate.states(settings_here, [FACTS])[FACTS].is_open
+
+
+def test_a_gate_is_not_opened_without_reason_or_for_ever_or_when_it_is_not_closed(
+    settings_here: Settings,
+) -> None:
+    gate.record(settings_here, [judged(FACTS, BAD), judged(REVENUE)], "run-1")
+    for key, because, until, complaint in (
+        (FACTS, " ", soon(), "without a reason"),
+        (FACTS, "so", soon(-1), "cannot be opened until"),
+        (FACTS, "so", soon(24 * 365), "within the next 14 days"),
+        (REVENUE, "so", soon(), "Only a closed gate"),
+        (STAGED, "so", soon(), "never"),
+    ):
+        with pytest.raises(SettingsError, match=complaint):
+            gate.open_anyway(settings_here, key, "ada", because, until)
+    assert not gate.states(settings_here, [FACTS])[FACTS].is_open
+
+
+def test_a_gate_closed_by_hand_opens_with_its_next_passing_evaluation(
+    settings_here: Settings,
+) -> None:
+    gate.record(settings_here, [judged(FACTS)], "run-1")
+    state = gate.close_by_hand(settings_here, FACTS, "ada", "the bank called")
+    assert (state.state, state.reason) == ("closed", "closed by ada: the bank called")
+    gate.record(settings_here, [judged(FACTS)], "run-2")
+    assert gate.states(settings_here, [FACTS])[FACTS].is_open
+
+
+def test_a_table_that_was_not_rebuilt_after_its_parents_is_called_stale_and_says_so(
+    settings_here: Settings, catalog: Catalog
+) -> None:
+    keys = [STAGED, FACTS, REVENUE]
+    gate.mark_pending(settings_here, keys, "run-1")
+    open_all(settings_here, catalog)
+    gate.mark_pending(settings_here, [FACTS], "run-2")
+    gate.record(settings_here, [judged(FACTS)], "run-2")
+    states = gate.states(settings_here, catalog.datasets)
+    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    assert f"not rebuilt since {FACTS} changed" in plan["finance_revenue"].reason
+    assert plan["finance_revenue"].since == states[FACTS].changed_at
+    assert plan["growth_funnel"].reason == ""
+    gate.mark_pending(settings_here, [REVENUE], "run-3")
+    gate.record(settings_here, [judged(REVENUE)], "run-3")
+    states = gate.states(settings_here, catalog.datasets)
+    assert gate.outdated_by(catalog, states, REVENUE).reason == ""
 
 
 def test_below_a_closed_gate_nothing_is_built_and_other_branches_go_on(
@@ -214,8 +291,15 @@ def test_a_source_is_checked_from_where_its_gate_last_stood_open(
         deliver(company, batch, f"2026-04-0{batch}", "select 'good', 1, 'USD'")
         assert run()[0] is False
     assert run() == (False, 3)
-    gate.open_anyway(settings_here, [PAYMENTS], "ada", "one credit note, known")
+    # Opened for a while, they are looked at again; accepted, they are not.
+    gate.open_anyway(settings_here, PAYMENTS, "ada", "one credit note, known", soon())
+    assert run() == (False, 3)
+    assert gate.states(settings_here, [PAYMENTS])[PAYMENTS].is_overridden
+    gate.close_by_hand(settings_here, PAYMENTS, "ada", "enough")
+    gate.accept(settings_here, PAYMENTS, "ada", "one credit note, known")
     assert run() == (True, 1)
+    deliver(company, 6, "2026-04-06", "select 'bad', -1, 'USD'")
+    assert run() == (False, 1)
 
 
 def test_raw_that_was_rebuilt_from_landing_is_checked_whole_again(
