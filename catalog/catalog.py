@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from warehouse.dbt import ensure_manifest
+from warehouse.errors import SettingsError
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 
@@ -146,6 +147,23 @@ class Catalog:
             return self.datasets[name]
         found = [each for each in self.datasets.values() if each.name == name]
         return found[0] if len(found) == 1 else None
+
+    def find(self, name: str) -> Dataset:
+        """By key or bare name; a name that is wrong is answered with the nearest."""
+        found = self.named(name)
+        if found is None:
+            raise SettingsError(
+                f"No dataset is called {name!r}.{self.nearest(name)}",
+                remedy="`sluice gate list` names them all.",
+            )
+        return found
+
+    def nearest(self, name: str) -> str:
+        import difflib
+
+        known = {each.name for each in self.datasets.values()} | set(self.datasets)
+        near = difflib.get_close_matches(name, sorted(known), n=3)
+        return f" Did you mean {', '.join(near)}?" if near else ""
 
 
 def load_catalog(settings: Settings) -> Catalog:

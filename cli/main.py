@@ -13,7 +13,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import data, demo, doctor, metrics, published, runs, status, up
+from cli import data, demo, doctor, gate, metrics, published, runs, status, up
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -44,6 +44,7 @@ for command in (
     data.query,
     data.set_aside,
     published.published,
+    gate.gate,
     metrics.metrics,
     doctor.doctor,
     up.up,

@@ -115,6 +115,8 @@ def _problems(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
         if event.is_step_failure:
             error = event.step_failure_data.error
             cause = error.cause if error is not None and error.cause is not None else error
+            if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+                continue  # The gate has said which, and why.
             message = cause.message.strip().split("\n")[0] if cause is not None else "failed"
             found.append(f"{event.step_key}: {message}")
     return tuple(found)
@@ -142,7 +144,7 @@ def _select(catalog: Catalog, item: str) -> set[str]:
         found = {dataset.key} if dataset is not None else set()
     if not found:
         raise SettingsError(
-            f"Nothing is called {name!r}.{_nearest(catalog, name)}",
+            f"Nothing is called {name!r}.{catalog.nearest(name)}",
             remedy="Name a dataset (finance_mrr_daily), its lineage (+finance_mrr_daily, "
             "stg_crm__leads+), source:<name> or layer:<name>.",
         )
@@ -151,11 +153,3 @@ def _select(catalog: Catalog, item: str) -> set[str]:
         wide |= catalog.ancestors(key) if upstream else set()
         wide |= catalog.descendants(key) if downstream else set()
     return wide
-
-
-def _nearest(catalog: Catalog, name: str) -> str:
-    import difflib
-
-    known = {each.name for each in catalog.datasets.values()} | set(catalog.datasets)
-    near = difflib.get_close_matches(name, sorted(known), n=3)
-    return f" Did you mean {', '.join(near)}?" if near else ""

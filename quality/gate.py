@@ -332,7 +332,7 @@ def _append(
 
 
 def _run(run_id: str) -> str:
-    return f"run {run_id}" if run_id else "somebody"
+    return f"run {run_id}" if run_id else "dbt, started by hand,"
 
 
 def _carried(state: GateState) -> dict[str, Any]:

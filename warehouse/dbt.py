@@ -25,6 +25,7 @@ SAVED_PARSE = "partial_parse.msgpack"
 
 _warm: dict[str, Manifest] = {}
 _lock = threading.Lock()
+_running = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def run(
     return _invoke(settings, command, manifest=_manifest(settings), on_event=on_event)
 
 
+def is_running() -> bool:
+    """Is it we who run dbt in this process, and not a person's own `dbt` command?"""
+    return _running.is_set()
+
+
 def _manifest(settings: Settings) -> Manifest:
     """dbt's own saved parse: manifest.json does not tell generic tests from singular ones."""
     from dbt.contracts.graph.manifest import Manifest
@@ -143,8 +149,10 @@ def _invoke(
     try:
         # dbt resolves ../macros_lib and ../seeds from the project's folder.
         os.chdir(settings.dbt_project_dir)
+        _running.set()
         result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
     finally:
+        _running.clear()
         os.chdir(folder)
     return _outcome(result, tuple(command))
 

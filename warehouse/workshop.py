@@ -81,15 +81,39 @@ def writing(
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _acquire(settings, descriptor, waiting)
-        note = {"pid": os.getpid(), "purpose": purpose, "since": wall_clock().isoformat()}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        _sign(descriptor, purpose)
         try:
             yield
         finally:
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+_held: list[int] = []
+
+
+def hold_until_exit(settings: Settings, purpose: str) -> None:
+    """Hold the writer's lock for as long as this process lives, or say who holds it."""
+    if _held:
+        return
+    path = settings.writer_lock_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    _acquire(settings, descriptor, None)
+    _held.append(descriptor)
+    _sign(descriptor, purpose)
+
+
+def is_other_file(settings: Settings, file: str) -> bool:
+    """Is this another database than the platform's workshop?"""
+    return Path(file).resolve() != settings.workshop_path.resolve()
+
+
+def _sign(descriptor: int, purpose: str) -> None:
+    note = {"pid": os.getpid(), "purpose": purpose, "since": wall_clock().isoformat()}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(note).encode(), 0)
 
 
 def _acquire(settings: Settings, descriptor: int, waiting: Callable[[str], None] | None) -> None:

@@ -1,0 +1,201 @@
+"""`sluice gate`: look at the gates, and take responsibility for one in an emergency."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.output import json_option, say, say_json, say_table
+from cli.person import by_option
+from warehouse.clock import wall_clock
+from warehouse.errors import SettingsError
+from warehouse.settings import settings
+
+if TYPE_CHECKING:
+    from catalog.catalog import Catalog, Dataset
+    from quality.gate import GateState
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@click.group()
+def gate() -> None:
+    """Look at the gates; open, shut or accept one by hand, for a recorded reason."""
+
+
+@gate.command("list")
+@click.option("--closed", "only_closed", is_flag=True, help="Only gates that are not simply open.")
+@json_option
+def list_(only_closed: bool, as_json: bool) -> None:
+    """Every gate: its state, since when, and why."""
+    catalog, states = _states()
+    found = [
+        each
+        for each in states.values()
+        if not only_closed or not each.is_open or each.is_overridden
+    ]
+    if as_json:
+        say_json([_plain(each) for each in found])
+        return
+    say_table(
+        ["gate", "state", "since", "tier", "owner", "because"],
+        [
+            (
+                each.key,
+                _word(each),
+                each.since,
+                catalog[each.key].tier,
+                catalog[each.key].owner,
+                each.reason,
+            )
+            for each in found
+        ],
+    )
+
+
+@gate.command()
+@click.argument("dataset")
+@click.option("--limit", type=int, default=10, show_default=True, help="Events at the most.")
+@json_option
+def show(dataset: str, limit: int, as_json: bool) -> None:
+    """One DATASET's gate: its checks as they were last evaluated, and what happened to it."""
+    from itertools import islice
+
+    from quality import gate_log
+    from warehouse import platform_log
+
+    catalog, states = _states()
+    found = _named(catalog, dataset)
+    state = states[found.key]
+    events = platform_log.read_newest_first(settings(), gate_log.KIND)
+    history = list(islice((each for each in events if each["key"] == found.key), limit))
+    if as_json:
+        say_json({**_plain(state), "events": history})
+        return
+    say(f"{state}", "" if state.is_open else "red")
+    reach = catalog.descendants(found.key)
+    say(f"owner {found.owner or '–'} · tier {found.tier} · {len(reach)} dataset(s) read from it")
+    if state.checks:
+        say()
+        say_table(
+            ["check", "outcome", "value", "expected", "what it says"],
+            [
+                (
+                    each["name"],
+                    each["outcome"],
+                    each.get("value"),
+                    each.get("threshold", ""),
+                    each.get("message", ""),
+                )
+                for each in state.checks
+            ],
+            numbers=["value"],
+        )
+    say()
+    say_table(
+        ["at", "state", "run", "because"],
+        [
+            (
+                datetime.fromisoformat(each["logged_at"]),
+                each["state"],
+                (each.get("run_id") or "")[:8],
+                each.get("reason", ""),
+            )
+            for each in history
+        ],
+    )
+
+
+@gate.command("open")
+@click.argument("dataset")
+@click.option("--because", required=True, help="Why its checks may be wrong, or do not matter.")
+@click.option("--until", required=True, help="4h, 3d, or a moment: 2026-12-01T18:00 (UTC).")
+@by_option
+def open_(dataset: str, because: str, until: str, by: str) -> None:
+    """Let a closed DATASET pass for a while, whatever its checks say. For emergencies.
+
+    It is recorded with your name, shown wherever the gate is, and ends by itself. What closed the
+    gate is looked at again afterwards.
+    """
+    from quality import gate as gates
+
+    found = _named(_states()[0], dataset)
+    state = gates.open_anyway(settings(), found.key, by, because, moment(until, wall_clock()))
+    say(f"✓ {state}")
+    say("  `sluice run` builds and publishes what it kept back.")
+
+
+@gate.command()
+@click.argument("dataset")
+@click.option("--because", required=True, help="Why these rows are right after all.")
+@by_option
+def accept(dataset: str, because: str, by: str) -> None:
+    """The rows that a source's DATASET closed on are right: do not look at them again."""
+    from quality import gate as gates
+
+    found = _named(_states()[0], dataset)
+    say(f"✓ {gates.accept(settings(), found.key, by, because)}")
+    say("  `sluice run` builds and publishes what it kept back.")
+
+
+@gate.command()
+@click.argument("dataset")
+@click.option("--because", required=True, help="What no check saw.")
+@by_option
+def close(dataset: str, because: str, by: str) -> None:
+    """Shut a DATASET's gate by hand; its next passing evaluation opens it."""
+    from quality import gate as gates
+
+    found = _named(_states()[0], dataset)
+    say(f"✓ {gates.close_by_hand(settings(), found.key, by, because)}")
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """`30m`, `4h`, `3d` from now, or an instant in UTC."""
+    span = re.fullmatch(r"\+?(\d+)\s*([mhd])", text.strip())
+    if span is not None:
+        return now + timedelta(**{UNITS[span.group(2)]: int(span.group(1))})
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{text!r} is no moment.", remedy="Write 4h, 3d, or a moment: 2026-12-01T18:00."
+        ) from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _states() -> tuple[Catalog, Mapping[str, GateState]]:
+    from catalog.catalog import load_catalog
+    from quality import gate as gates
+
+    catalog = load_catalog(settings())
+    keys = [key for key, each in catalog.datasets.items() if gates.is_gated(each)]
+    return catalog, gates.states(settings(), keys)
+
+
+def _named(catalog: Catalog, name: str) -> Dataset:
+    from quality.gate import is_gated
+
+    found = catalog.find(name)
+    if not is_gated(found):
+        raise SettingsError(f"{found.key} has no gate.", remedy="Seeds are reviewed, not gated.")
+    return found
+
+
+def _word(state: GateState) -> str:
+    return "opened by hand" if state.is_overridden else state.state
+
+
+def _plain(state: GateState) -> dict[str, Any]:
+    return {
+        "dataset": state.key,
+        "state": state.state,
+        "since": state.since,
+        "because": state.reason,
+        "override": vars(state.override) if state.override else None,
+        "checks": [dict(each) for each in state.checks],
+    }
