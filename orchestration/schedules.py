@@ -31,7 +31,7 @@ def landed(build: Job) -> dg.SensorDefinition:
     @dg.sensor(
         name="new_landing_files",
         job=build,
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts a run when a source has landed a file that was not there before.",
     )

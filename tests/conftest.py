@@ -50,13 +50,24 @@ def books_workshop(demo: Demo) -> Iterator[BooksWorkshop]:
 
 @pytest.fixture
 def own_demo(demo: Demo, tmp_path: Path) -> Sluice:
-    """A private copy of the demo, to break: landed files never change, so they are linked."""
+    """A private copy of the demo, to break."""
+    return copy_of(demo, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_demo(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Sluice:
+    """A copy of the demo that the tests of one module break together."""
+    return copy_of(demo, tmp_path_factory.mktemp("demo"))
+
+
+def copy_of(demo: Demo, folder: Path) -> Sluice:
+    """Landed files never change, so they are linked."""
     source = demo.sluice.folder
-    shutil.copytree(source / "data" / "landing", tmp_path / "data" / "landing", copy_function=link)
+    shutil.copytree(source / "data" / "landing", folder / "data" / "landing", copy_function=link)
     for name in ("warehouse", "published", "simulator", "books", "dbt"):
-        shutil.copytree(source / "data" / name, tmp_path / "data" / name, symlinks=True)
-    shutil.copytree(source / "dagster", tmp_path / "dagster", symlinks=True)
-    return sluice_in(tmp_path)
+        shutil.copytree(source / "data" / name, folder / "data" / name, symlinks=True)
+    shutil.copytree(source / "dagster", folder / "dagster", symlinks=True)
+    return sluice_in(folder)
 
 
 def link(source: str, target: str) -> None:

@@ -1,0 +1,112 @@
+"""Dagster's pages and daemon as a user starts them, asked as its pages ask: over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pytest
+from platform_under_test import Sluice
+
+from warehouse.settings import PROJECT_ROOT
+
+Found = TypeVar("Found")
+PATIENCE = 150
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+@dataclass(frozen=True)
+class Dagster:
+    address: str
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        request = urllib.request.Request(
+            f"{self.address}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            told = json.load(answer)
+        assert "errors" not in told, told["errors"]
+        return told["data"]
+
+    def runs(self) -> list[Mapping[str, Any]]:
+        """The newest first."""
+        asked = self.ask(
+            "{ runsOrError { ... on Runs { results"
+            " { runId jobName status tags { key value } } } } }"
+        )
+        found: list[Mapping[str, Any]] = asked["runsOrError"]["results"]
+        return found
+
+    def ended(self, run_id: str) -> Mapping[str, Any]:
+        def look() -> Mapping[str, Any] | None:
+            run = next(each for each in self.runs() if each["runId"] == run_id)
+            return run if run["status"] in ENDED else None
+
+        return until(look, f"run {run_id} ends")
+
+    def repository(self) -> Mapping[str, str]:
+        asked = self.ask(
+            "{ repositoriesOrError { ... on RepositoryConnection { nodes"
+            " { name location { name } } } } }"
+        )
+        [node] = asked["repositoriesOrError"]["nodes"]
+        return {
+            "repositoryName": node["name"],
+            "repositoryLocationName": node["location"]["name"],
+        }
+
+
+@contextmanager
+def up(sluice: Sluice) -> Iterator[Dagster]:
+    """`sluice up` for as long as the block lasts."""
+    log = sluice.folder / "up.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "up"],
+            cwd=PROJECT_ROOT,
+            env=dict(sluice.environment),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        line = until(lambda: re.search(r"Dagster: (\S+)", log.read_text()), "an address is told")
+        dagster = Dagster(line.group(1))
+
+        def answers() -> bool:
+            try:
+                return bool(dagster.repository())
+            except (OSError, AssertionError, ValueError):
+                return False
+
+        until(answers, f"{dagster.address} answers")
+        yield dagster
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def until(look: Callable[[], Found | None], what: str) -> Found:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"not within {PATIENCE} seconds: {what}")
