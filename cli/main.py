@@ -13,7 +13,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import data, demo, doctor, gate, metrics, published, runs, status, up
+from cli import check, data, demo, doctor, gate, metrics, published, runs, status, up
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -45,6 +45,7 @@ for command in (
     data.set_aside,
     published.published,
     gate.gate,
+    check.check,
     metrics.metrics,
     doctor.doctor,
     up.up,

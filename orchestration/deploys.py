@@ -7,18 +7,18 @@ change failure rate) needs no other source than these events.
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from catalog.catalog import Catalog, Dataset
+from catalog.changes import newest_commit
 from quality.checks import CHECKS_DIR, CheckFileError
 from quality.evaluate import declared
 from warehouse import dbt, platform_log
-from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.settings import Settings
 
 DEPLOYS, DATASETS = "deploys", "datasets"
-FIXES = ("fix", "fixes", "fixed", "mend", "mends", "revert", "hotfix")
 
 
 def note_deploy(settings: Settings, catalog: Catalog) -> str | None:
@@ -29,6 +29,7 @@ def note_deploy(settings: Settings, catalog: Catalog) -> str | None:
         return None
     deploy_id = now[:12]
     before = _shapes(settings, str(last["deploy_id"])) if last is not None else {}
+    commit = newest_commit()
     described = [_described(catalog, each) for each in catalog.datasets.values()]
     platform_log.append(
         settings, DATASETS, [{"deploy_id": deploy_id, **each} for each in described]
@@ -41,7 +42,8 @@ def note_deploy(settings: Settings, catalog: Catalog) -> str | None:
             {
                 "deploy_id": deploy_id,
                 "fingerprint": now,
-                **_commit(),
+                **asdict(commit),
+                "is_fix": commit.is_fix,
                 "datasets_changed": sorted(
                     each["key"] for each in described if before.get(each["key"]) != each["shape"]
                 ),
@@ -113,22 +115,3 @@ def _shape(node: Mapping[str, Any]) -> str:
         sorted((node["config"].get("meta") or {}).items(), key=str),
     )
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]
-
-
-def _commit() -> dict[str, Any]:
-    """The commit of the checkout; empty where this is none, or git is not there."""
-    try:
-        told = subprocess.run(
-            ["git", "log", "-1", "--format=%H%n%cI%n%s"],
-            cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=10,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "committed_at": None, "subject": None, "is_fix": False}
-    commit, at, subject = [*told.strip().split("\n"), "", "", ""][:3]
-    return {"commit": commit, "committed_at": at, "subject": subject, "is_fix": is_fix(subject)}
-
-
-def is_fix(subject: str) -> bool:
-    """A change that says of itself that it mends: `fix: …`, `Fix …`, `Revert …`."""
-    first = subject.strip().split(" ")[0].split("(")[0].rstrip(":!").lower()
-    return first in FIXES

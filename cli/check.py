@@ -1,0 +1,87 @@
+"""`sluice check`: may this change be merged? What continuous integration asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output import json_option, say, say_json
+from warehouse.errors import GateClosedError
+from warehouse.settings import settings
+
+if TYPE_CHECKING:
+    from catalog.changes import Change
+    from serving.budgets import Budget
+
+
+@dataclass(frozen=True)
+class Fault:
+    dataset: str
+    what: str
+    remedy: str
+
+
+@click.command()
+@click.option("--base", help="The branch or commit to compare with (default: the main branch).")
+@click.option("--fix", is_flag=True, help="This change mends what spent a budget.")
+@json_option
+def check(base: str | None, fix: bool, as_json: bool) -> None:
+    """Check this change: check files, service levels, error budgets.
+
+    A dataset of tier 1 whose error budget is spent takes fixes only: commits whose subject begins
+    with "fix" or "revert", or --fix.
+    """
+    from catalog.catalog import load_catalog
+    from catalog.changes import base_of, changes_since
+    from serving.budgets import budgets
+
+    catalog = load_catalog(settings())
+    changes = changes_since(catalog, base_of(base))
+    known = budgets(settings())
+    faults = [*_check_files(), *([] if fix else _budgets(changes, known))]
+    if as_json:
+        say_json(
+            {
+                "changed": [each.key for each in changes],
+                "budgets_known": known is not None,
+                "faults": [vars(each) for each in faults],
+            }
+        )
+    else:
+        say(f"{len(changes)} dataset(s) changed: {', '.join(each.key for each in changes) or '–'}")
+        if known is None:
+            say("No error budgets are known here: none refuses this change (SLUICE_ERROR_BUDGETS).")
+        for each in faults:
+            say(f"✗ {each.dataset}: {each.what}" if each.dataset else f"✗ {each.what}", "red")
+            say(f"    → {each.remedy}")
+        if not faults:
+            say("✓ Nothing speaks against this change.")
+    if faults:
+        raise GateClosedError(f"{len(faults)} thing(s) speak against this change.")
+
+
+def _check_files() -> Iterator[Fault]:
+    from catalog.catalog import load_catalog
+    from quality.checks import problems
+
+    for each in problems(load_catalog(settings())):
+        yield Fault("", each.what, each.remedy)
+
+
+def _budgets(changes: Sequence[Change], known: Sequence[Budget] | None) -> Iterator[Fault]:
+    from serving.budgets import spent
+
+    used_up = spent(known or ())
+    for each in changes:
+        if each.key in used_up and not each.is_fix:
+            promises = "; ".join(str(budget) for budget in used_up[each.key])
+            yield Fault(
+                each.key,
+                f"its error budget of 28 days is spent ({promises}), and this change "
+                f"({', '.join(each.files)}) is not marked as a fix.",
+                "Mend first: begin the commits' subjects with `fix`, or say --fix. Other changes "
+                "wait until the budget has recovered.",
+            )
