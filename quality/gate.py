@@ -40,6 +40,8 @@ class GateState:
     """The newest batch of a source's entity that the gate opened on, and when it did."""
     positioned_at: datetime | None = None
     seen: int | None = None
+    changed_at: datetime | None = None
+    """When it was last judged after it may have changed."""
 
     @property
     def is_open(self) -> bool:
@@ -165,21 +167,25 @@ def buildable(
 
 
 def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[PublicTable, ...]:
-    """Every public dataset, fresh where its own gate and all above it are open."""
+    """Every public dataset, fresh where its own gate and all above it are open, and none above it
+    was built after it.
+    """
     tables: list[PublicTable] = []
     for dataset in catalog.public():
         own = states.get(dataset.key, GateState(dataset.key))
         shut = closed_upstream(catalog, states, dataset.key)
         if is_gated(dataset) and not own.is_open:
             shut = (*shut, own)
+        newer = newer_inputs(catalog, states, dataset.key) if not shut else ()
         since = [each.closed_since or each.since for each in shut]
+        since += [each.changed_at for each in newer]
         known = [each for each in since if each is not None]
         tables.append(
             PublicTable(
                 name=dataset.name,
                 relation=dataset.relation,
-                fresh=not shut,
-                reason="; ".join(_blame(each) for each in shut[:3]),
+                fresh=not shut and not newer,
+                reason="; ".join(_blame(each) for each in shut[:3]) or _outrun(newer),
                 since=min(known) if known else None,
                 owner=dataset.owner,
                 tier=dataset.tier,
@@ -188,13 +194,38 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
                 columns=tuple(
                     PublicColumn(column.name, column.description) for column in dataset.columns
                 ),
+                # A view follows what it reads without being built.
+                build="" if dataset.materialized == "view" else own.run_id,
+                partition_by=dataset.partition_by,
             )
         )
     return tuple(tables)
 
 
+def newer_inputs(
+    catalog: Catalog, states: Mapping[str, GateState], key: str
+) -> tuple[GateState, ...]:
+    """What a dataset reads and has not read since it changed (after a run of a selection)."""
+    own = states.get(key, GateState(key)).changed_at
+    if own is None:
+        return ()
+    above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))
+    newer = [each for each in above if each.changed_at is not None and each.changed_at > own]
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(sorted(newer, key=lambda each: (-order[catalog[each.key].layer], each.key)))
+
+
 def _blame(state: GateState) -> str:
     return f"gate {state}"
+
+
+def _outrun(newer: Sequence[GateState]) -> str:
+    told = ", ".join(
+        f"{each.key} ({each.changed_at:%Y-%m-%d %H:%M} UTC)"
+        for each in newer[:3]
+        if each.changed_at is not None
+    )
+    return f"older than what it reads: {told}" if told else ""
 
 
 def _append(
@@ -220,6 +251,7 @@ def _carried(state: GateState) -> dict[str, Any]:
         "position": state.position,
         "positioned_at": _iso(state.positioned_at),
         "seen": state.seen,
+        "changed_at": _iso(state.changed_at),
     }
 
 
@@ -231,6 +263,8 @@ def _judged(
     open_since = (before.open_since or now) if opened else None
     # Only an open gate moves on: what a closed one saw is looked at again.
     moved = opened and evaluation.position is not None
+    # A source without a new batch is what it was; a model was built before it is judged.
+    is_same = evaluation.key.startswith("raw.") and evaluation.position in (None, before.seen)
     return {
         "key": evaluation.key,
         "state": "open" if opened else "closed",
@@ -242,6 +276,7 @@ def _judged(
         "position": evaluation.position if moved else before.position,
         "positioned_at": _iso(now if moved else before.positioned_at),
         "seen": before.seen if evaluation.position is None else evaluation.position,
+        "changed_at": _iso((before.changed_at if is_same else None) or now),
         "seconds": round(evaluation.seconds, 4),
         "checks": [asdict(check) for check in evaluation.checks],
     }
@@ -260,6 +295,7 @@ def _state(event: Mapping[str, Any]) -> GateState:
         position=event.get("position"),
         positioned_at=_instant(event.get("positioned_at")),
         seen=event.get("seen"),
+        changed_at=_instant(event.get("changed_at")),
     )
 
 

@@ -1,0 +1,148 @@
+"""What a published table holds: enough to know, mostly without reading it, what has changed.
+
+Three questions, the cheapest first: was the table built again at all (`build`), which days did
+its builds touch (`touches`), are its rows other ones (`content`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+import duckdb
+
+TABLE = "published._versions"
+BOOKS = "platform"
+MARKS = f"{BOOKS}.published"
+
+Action = Literal["kept", "days", "whole"]
+
+
+@dataclass(frozen=True)
+class Version:
+    """`build`: the run that built and judged it. `written_in`: where its rows come from.
+
+    `touches` is the last build of a table that rebuilds only touched days. `content` names columns,
+    row count and rows as a bag; it is empty where nobody had to read the rows.
+    """
+
+    build: str = ""
+    touches: int | None = None
+    content: str = ""
+    written_in: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What has to be done to a table of the previous snapshot, and what it holds afterwards."""
+
+    action: Action
+    version: Version
+    days: tuple[date, ...] = ()
+
+
+def workshop_knows(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> bool:
+    """Did this workshop make the snapshot? One that was put back from a backup did not."""
+    if not _exists(connection, MARKS):
+        return False
+    found = connection.execute(
+        f"select 1 from {MARKS} where snapshot_id = ?", [snapshot_id]
+    ).fetchall()
+    return bool(found)
+
+
+def leave_mark(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> None:
+    connection.execute(f"create schema if not exists {BOOKS}")
+    connection.execute(f"create table if not exists {MARKS} (snapshot_id varchar)")
+    connection.execute(f"insert into {MARKS} values (?)", [snapshot_id])
+
+
+def last_touches(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """By model, the newest build that touched any of its days."""
+    if not _exists(connection, f"{BOOKS}.touches"):
+        return {}
+    rows = connection.execute(
+        f"select model, max(build_id) from {BOOKS}.touches group by model"
+    ).fetchall()
+    return dict(rows)
+
+
+def change(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    published: str,
+    now: Version,
+    before: Version | None,
+    *,
+    partition_by: str,
+    is_descendant: bool,
+) -> Change:
+    """Compare the workshop's relation with what the previous snapshot holds of it.
+
+    Only a workshop that descends from the one that published (`is_descendant`) may be believed
+    about builds and days: in a rebuilt one they begin anew.
+    """
+    if before is None or columns(connection, relation) != columns(connection, published):
+        return Change("whole", replace(now, content=fingerprint(connection, relation)))
+    if is_descendant and now.build and now.build == before.build:
+        return Change("kept", before)
+    if is_descendant and before.touches is not None and now.touches is not None and partition_by:
+        if now.touches == before.touches:
+            return Change("kept", replace(before, build=now.build))
+        days = _touched_since(connection, relation, before.touches)
+        if now.touches > before.touches and _are_few(connection, published, partition_by, days):
+            return Change("days", now, days)
+    content = fingerprint(connection, relation)
+    if content == before.content:
+        return Change("kept", replace(before, build=now.build, touches=now.touches))
+    return Change("whole", replace(now, content=content))
+
+
+def _touched_since(
+    connection: duckdb.DuckDBPyConnection, relation: str, build: int
+) -> tuple[date, ...]:
+    model = relation.rpartition(".")[2]
+    rows = connection.execute(
+        f"select distinct partition_on from {BOOKS}.touches where model = ? and build_id > ?"
+        " order by partition_on",
+        [model, build],
+    ).fetchall()
+    return tuple(day for (day,) in rows)
+
+
+def _are_few(
+    connection: duckdb.DuckDBPyConnection, published: str, partition_by: str, days: Sequence[date]
+) -> bool:
+    """Replacing most days leaves the table out of order; then it is cheaper to write it anew."""
+    [[all_days]] = connection.execute(
+        f'select count(distinct "{partition_by}") from {published}'
+    ).fetchall()
+    return len(days) * 2 <= int(all_days)
+
+
+def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """Columns, row count and rows as a bag, whatever their order."""
+    named = columns(connection, relation)
+    listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in named)
+    [[count, total]] = connection.execute(
+        f"select count(*), coalesce(sum(hash({listed})::hugeint), 0) from {relation}"
+    ).fetchall()
+    [[shape]] = connection.execute("select md5(?)", [repr(named)]).fetchall()
+    return f"{shape}:{count}:{total}"
+
+
+def columns(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
+    rows = connection.execute(f"describe {relation}").fetchall()
+    return tuple((str(row[0]), str(row[1])) for row in rows)
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    schema, _, name = table.partition(".")
+    rows = connection.execute(
+        "select 1 from duckdb_tables() where database_name = current_database()"
+        " and schema_name = ? and table_name = ?",
+        [schema, name],
+    ).fetchall()
+    return bool(rows)
