@@ -16,6 +16,7 @@ from catalog.catalog import BUILT_LAYERS, Catalog, Dataset
 from quality import gate_log
 from quality.evaluation import Evaluation
 from warehouse.clock import wall_clock
+from warehouse.crash_points import crash_point
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
 from warehouse.snapshots import PublicColumn
@@ -88,6 +89,7 @@ def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
 
 def record(settings: Settings, evaluations: Sequence[Evaluation], run_id: str) -> None:
     """Remember what the evaluations say: one event per dataset, one file for all."""
+    crash_point("gate.evaluated")
     now = wall_clock()
 
     def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ POINTS: Final[Mapping[str, str]] = {
     "gate.summary_written": "event and summary agree",
     "log.written_aside": "an event's file is written under a name that nobody reads",
     "publish.begun": "the publish holds its lock, the workshop knows the new snapshot's mark",
-    "publish.file_made": "the previous snapshot is copied aside, byte for byte",
+    "publish.file_made": "the file aside is there: a copy of the previous snapshot, or empty",
     "publish.tables_written": "changed tables are replaced aside, the transaction is open",
     "publish.committed": "the file aside is committed, part of it may be in its log only",
     "publish.checkpointed": "the file aside is whole, the disk may not have it yet",

@@ -8,22 +8,30 @@ full disk or an error at any point before leaves them where they were.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from warehouse import platform_log, retention, snapshot_file, snapshots, versions, workshop
+from warehouse import (
+    platform_log,
+    retention,
+    snapshot_file,
+    snapshot_tables,
+    snapshots,
+    versions,
+    workshop,
+)
 from warehouse.clock import as_of, wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.errors import PublishError
 from warehouse.settings import Settings
-from warehouse.snapshot_file import AREA, Base, relation_of
+from warehouse.snapshot_file import AREA, Base
 from warehouse.snapshots import PublicColumn, PublishedTable, Snapshot
 from warehouse.switching import exclusive, explained, point_to, remove_leftovers, sync
-from warehouse.versions import Version
+from warehouse.versions import Change, Relation, Version
 
 __all__ = ["PublicTable", "publish"]
 
@@ -54,11 +62,26 @@ class PublicTable:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A public table and what is to be done with it; no change where nothing of it ever passed."""
+
+    table: PublicTable
+    change: Change | None
+    origin: Relation | None
+    before: PublishedTable | None
+    is_copied: bool
+
+    @property
+    def stays_in_place(self) -> bool:
+        """The copied file holds it already, wholly or but for some days."""
+        return self.is_copied and self.change is not None and self.change.action != "whole"
+
+
+@dataclass(frozen=True)
 class Made:
-    """A table of the new snapshot: what it shows, what it holds, what had to be written."""
+    """A table of the new snapshot: what it shows, and what had to be written for it."""
 
     table: PublishedTable
-    version: Version | None = None
     action: versions.Action = "kept"
 
 
@@ -138,23 +161,29 @@ def _build(
         crash_point("publish.begun")
         try:
             old = snapshot_file.attach(connection, aside, base)
+            crash_point("publish.file_made")
+            planned = _plan(connection, tables, base, old, snapshot_id, is_descendant)
+            if old == AREA:
+                stay = {each.table.name for each in planned if each.stays_in_place}
+                there = {key.partition(".")[2] for key in versions.relations(connection, AREA)}
+                snapshot_file.free_room(connection, there - stay)
             # One transaction: all tables are copied from the same state of the workshop.
             connection.execute("begin transaction")
-            touches = versions.last_touches(connection)
-            writing = _Writing(connection, snapshot_id, now, base, old, is_descendant, touches)
             connection.execute(f"create schema if not exists {AREA}.published")
-            made = [writing.make(each) for each in tables]
-            snapshot_file.drop_all_but(
-                connection, {each.table.name for each in made if each.version is not None}
+            made = [_make(connection, each, old, snapshot_id, now) for each in planned]
+            present = [each for each in planned if each.change is not None]
+            snapshot_tables.comment(
+                connection,
+                [(each.table.name, each.table.description, each.table.columns) for each in present],
             )
-            snapshot_file.describe(
+            snapshot_tables.describe(
                 connection,
                 snapshot_id,
                 now,
                 as_of(settings),
                 run_id,
                 [each.table for each in made],
-                {each.table.name: each.version for each in made if each.version is not None},
+                {each.table.name: each.change.version for each in planned if each.change},
             )
             crash_point("publish.tables_written")
             connection.execute("commit")
@@ -171,75 +200,67 @@ def _build(
     return made
 
 
-@dataclass(frozen=True)
-class _Writing:
-    """One snapshot under way."""
-
-    connection: duckdb.DuckDBPyConnection
-    snapshot_id: str
-    now: datetime
-    base: Base | None
-    old: str
-    """The catalog that holds the previous tables: the new file itself if it is a copy."""
-    is_descendant: bool
-    touches: Mapping[str, int]
-
-    def make(self, table: PublicTable) -> Made:
-        before = self.base.snapshot.table(table.name) if self.base is not None else None
-        if before is not None and before.state == "absent":
-            before = None
-        if table.fresh:
-            version, action = self._fresh(table, before)
-            shows, since = self.snapshot_id, self.now
-        elif before is None:
-            return Made(_row(table, "absent", None, None, None))
-        else:
-            version, action = self._kept(table.name, self._version(table.name)), "kept"
-            shows, since = str(before.shows_snapshot), before.shows_since or self.now
-        target = relation_of(AREA, table.name)
-        snapshot_file.comment(self.connection, table.name, table.description, table.columns)
-        rows = snapshot_file.count(self.connection, target)
-        state: snapshots.TableState = "fresh" if table.fresh else "stale"
-        return Made(_row(table, state, shows, since, rows), version, action)
-
-    def _fresh(
-        self, table: PublicTable, before: PublishedTable | None
-    ) -> tuple[Version, versions.Action]:
-        now = Version(table.build, self.touches.get(table.name), "", self.snapshot_id)
-        known = self._version(table.name) if before is not None else None
-        try:
-            change = versions.change(
-                self.connection,
-                table.relation,
-                relation_of(self.old, table.name),
-                now,
-                known,
-                partition_by=table.partition_by,
-                is_descendant=self.is_descendant,
-            )
-        except duckdb.CatalogException as error:
+def _plan(
+    connection: duckdb.DuckDBPyConnection,
+    tables: Sequence[PublicTable],
+    base: Base | None,
+    old: str,
+    snapshot_id: str,
+    is_descendant: bool,
+) -> list[Planned]:
+    """What is to be done with each table. Nobody else writes the workshop meanwhile."""
+    here = versions.relations(connection)
+    published = versions.relations(connection, old) if old else {}
+    touches = versions.last_touches(connection)
+    known = base.versions if base is not None else {}
+    planned: list[Planned] = []
+    for table in tables:
+        before = base.snapshot.table(table.name) if base is not None else None
+        previous = published.get(f"published.{table.name}")
+        version = known.get(table.name, Version())
+        if not table.fresh:
+            change = Change("kept", version) if previous and before else None
+            planned.append(Planned(table, change, previous, before, old == AREA))
+            continue
+        relation = here.get(table.relation)
+        if relation is None:
             raise PublishError(
-                f"{table.relation} cannot be published: {str(error).splitlines()[0]}",
+                f"{table.relation} cannot be published: the workshop has no such table.",
                 remedy=f"Build it first: `sluice run --select {table.name}`.",
-            ) from error
-        if change.action == "kept":
-            return self._kept(table.name, change.version), "kept"
-        if change.action == "days" and self.old != AREA:
-            change = replace(change, action="whole")
-        snapshot_file.write(self.connection, table.name, table.relation, change, table.partition_by)
-        return change.version, change.action
-
-    def _kept(self, name: str, version: Version) -> Version:
-        if self.old != AREA:
-            self.connection.execute(
-                f"create table {relation_of(AREA, name)} as"
-                f" select * from {relation_of(self.old, name)}"
             )
-        return version
+        change = versions.change(
+            connection,
+            relation,
+            previous,
+            Version(table.build, touches.get(table.name), "", snapshot_id),
+            version,
+            partition_by=table.partition_by,
+            is_descendant=is_descendant,
+        )
+        if change.action == "days" and old != AREA:
+            change = replace(change, action="whole")
+        origin = previous if change.action == "kept" else relation
+        planned.append(Planned(table, change, origin, before, old == AREA))
+    return planned
 
-    def _version(self, name: str) -> Version:
-        known = self.base.versions.get(name) if self.base is not None else None
-        return known if known is not None else Version()
+
+def _make(
+    connection: duckdb.DuckDBPyConnection,
+    planned: Planned,
+    old: str,
+    snapshot_id: str,
+    now: datetime,
+) -> Made:
+    table, change, before = planned.table, planned.change, planned.before
+    if change is None or planned.origin is None:
+        return Made(_row(table, "absent", None, None, None))
+    if change.action != "kept" or old != AREA:
+        snapshot_tables.write(connection, table.name, planned.origin, change, table.partition_by)
+    rows = snapshot_tables.count(connection, snapshot_tables.in_area(table.name))
+    if table.fresh or before is None:
+        return Made(_row(table, "fresh", snapshot_id, now, rows), change.action)
+    shows, since = str(before.shows_snapshot), before.shows_since or now
+    return Made(_row(table, "stale", shows, since, rows), change.action)
 
 
 def _row(

@@ -5,24 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from datetime import datetime
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from warehouse import versions
-from warehouse.crash_points import crash_point
 from warehouse.settings import Settings
-from warehouse.snapshots import (
-    STATES_TABLE,
-    PublicColumn,
-    PublishedTable,
-    Snapshot,
-    open_published,
-)
-from warehouse.versions import Change, Version
+from warehouse.snapshots import Snapshot, open_published
+from warehouse.versions import Version
 
 AREA = "publishing"
 PREVIOUS = "previous"
@@ -76,7 +68,6 @@ def attach(connection: duckdb.DuckDBPyConnection, aside: Path, base: Base | None
         connection.execute(f"attach '{old}' as {PREVIOUS} (read_only)")
         return PREVIOUS
     copy(base.snapshot.path.resolve(), aside)
-    crash_point("publish.file_made")
     connection.execute(f"attach '{quoted(str(aside))}' as {AREA}")
     return AREA
 
@@ -101,108 +92,11 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write(
-    connection: duckdb.DuckDBPyConnection, name: str, relation: str, change: Change, partition: str
-) -> Version:
-    """Replace what changed of a table that the file holds already, or write it whole."""
-    target = relation_of(AREA, name)
-    if change.action == "days":
-        days = ", ".join(f"date '{day}'" for day in change.days)
-        among = f'"{partition}" in ({days})'
-        connection.execute(f"delete from {target} where {among}")
-        connection.execute(
-            f"insert into {target} select * from {relation} where {among} order by rowid"
-        )
-        if count(connection, target) == count(connection, relation):
-            return change.version
-        # Whatever made them differ: the rows of the workshop are the ones that passed.
-    connection.execute(f"drop table if exists {target}")
-    connection.execute(f"create table {target} as select * from {relation}")
-    return change.version
-
-
-def describe(
-    connection: duckdb.DuckDBPyConnection,
-    snapshot_id: str,
-    published_at: datetime,
-    as_of: datetime,
-    run_id: str,
-    tables: Sequence[PublishedTable],
-    known: Mapping[str, Version],
-) -> None:
-    """The snapshot's own tables: which one it is, each table's state, each table's version."""
-    connection.execute(
-        f"create or replace table {AREA}.published._publish as select ?::varchar as snapshot_id,"
-        " ?::timestamptz as published_at, ?::timestamptz as as_of, ?::varchar as run_id",
-        [snapshot_id, published_at, as_of, run_id],
-    )
-    connection.execute(
-        f"create or replace table {AREA}.{STATES_TABLE} (table_name varchar primary key,"
-        " state varchar not null, shows_snapshot varchar, shows_since timestamptz,"
-        " stale_since timestamptz, reason varchar, row_count bigint, owner varchar, tier integer,"
-        " classification varchar, description varchar)"
-    )
-    if tables:
-        connection.executemany(
-            f"insert into {AREA}.{STATES_TABLE} values (?,?,?,?,?,?,?,?,?,?,?)",
-            [astuple(each) for each in tables],
-        )
-    connection.execute(
-        f"create or replace table {AREA}.{versions.TABLE} (table_name varchar, build varchar,"
-        " touches bigint, content varchar, written_in varchar)"
-    )
-    if known:
-        connection.executemany(
-            f"insert into {AREA}.{versions.TABLE} values (?,?,?,?,?)",
-            [(name, *astuple(version)) for name, version in sorted(known.items())],
-        )
-
-
-def comment(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    description: str,
-    columns: Sequence[PublicColumn],
-) -> None:
-    """Say what table and columns are, where the file does not say so already."""
-    [[said]] = connection.execute(
-        "select comment from duckdb_tables() where database_name = ? and table_name = ?",
-        [AREA, name],
-    ).fetchall()
-    if (said or "") != description:
-        connection.execute(f"comment on table {relation_of(AREA, name)} is '{quoted(description)}'")
-    present = dict(
-        connection.execute(
-            "select column_name, comment from duckdb_columns()"
-            " where database_name = ? and table_name = ?",
-            [AREA, name],
-        ).fetchall()
-    )
-    for column in columns:
-        if column.name in present and (present[column.name] or "") != column.description:
-            connection.execute(
-                f'comment on column {relation_of(AREA, name)}."{column.name}"'
-                f" is '{quoted(column.description)}'"
-            )
-
-
-def drop_all_but(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
-    """What is not public any more is not in the next snapshot."""
-    rows = connection.execute(
-        "select table_name from duckdb_tables() where database_name = ?", [AREA]
-    ).fetchall()
-    for (name,) in rows:
-        if not name.startswith("_") and name not in names:
-            connection.execute(f"drop table {relation_of(AREA, name)}")
-
-
-def relation_of(catalog: str, name: str) -> str:
-    return f'{catalog}.published."{name}"'
-
-
-def count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
-    [[found]] = connection.execute(f"select count(*) from {relation}").fetchall()
-    return int(found)
+def free_room(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
+    """Drop these tables of the copy first, so that what replaces them is written in their place."""
+    for name in names:
+        connection.execute(f'drop table if exists {AREA}.published."{name}"')
+    connection.execute(f"checkpoint {AREA}")
 
 
 def quoted(text: str) -> str:

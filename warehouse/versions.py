@@ -6,6 +6,7 @@ its builds touch (`touches`), are its rows other ones (`content`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,6 +19,14 @@ BOOKS = "platform"
 MARKS = f"{BOOKS}.published"
 
 Action = Literal["kept", "days", "whole"]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view: its name in full, and its columns with their types."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -71,28 +80,30 @@ def last_touches(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 def change(
     connection: duckdb.DuckDBPyConnection,
-    relation: str,
-    published: str,
+    relation: Relation,
+    published: Relation | None,
     now: Version,
-    before: Version | None,
+    before: Version,
     *,
     partition_by: str,
     is_descendant: bool,
 ) -> Change:
-    """Compare the workshop's relation with what the previous snapshot holds of it.
+    """Compare the workshop's relation with what the previous snapshot holds of it, if anything.
 
     Only a workshop that descends from the one that published (`is_descendant`) may be believed
     about builds and days: in a rebuilt one they begin anew.
     """
-    if before is None or columns(connection, relation) != columns(connection, published):
+    if published is None or relation.columns != published.columns:
         return Change("whole", replace(now, content=fingerprint(connection, relation)))
     if is_descendant and now.build and now.build == before.build:
         return Change("kept", before)
     if is_descendant and before.touches is not None and now.touches is not None and partition_by:
         if now.touches == before.touches:
             return Change("kept", replace(before, build=now.build))
-        days = _touched_since(connection, relation, before.touches)
-        if now.touches > before.touches and _are_few(connection, published, partition_by, days):
+        days = _touched_since(connection, relation.name, before.touches)
+        if now.touches > before.touches and _are_few(
+            connection, published.name, partition_by, days
+        ):
             return Change("days", now, days)
     content = fingerprint(connection, relation)
     if content == before.content:
@@ -103,7 +114,7 @@ def change(
 def _touched_since(
     connection: duckdb.DuckDBPyConnection, relation: str, build: int
 ) -> tuple[date, ...]:
-    model = relation.rpartition(".")[2]
+    model = relation.rpartition(".")[2].strip('"')
     rows = connection.execute(
         f"select distinct partition_on from {BOOKS}.touches where model = ? and build_id > ?"
         " order by partition_on",
@@ -122,20 +133,32 @@ def _are_few(
     return len(days) * 2 <= int(all_days)
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+def fingerprint(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
     """Columns, row count and rows as a bag, whatever their order."""
-    named = columns(connection, relation)
-    listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in named)
+    listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in relation.columns)
     [[count, total]] = connection.execute(
-        f"select count(*), coalesce(sum(hash({listed})::hugeint), 0) from {relation}"
+        f"select count(*), coalesce(sum(hash({listed})::hugeint), 0) from {relation.name}"
     ).fetchall()
-    [[shape]] = connection.execute("select md5(?)", [repr(named)]).fetchall()
+    shape = hashlib.sha256(repr(relation.columns).encode()).hexdigest()[:16]
     return f"{shape}:{count}:{total}"
 
 
-def columns(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
-    rows = connection.execute(f"describe {relation}").fetchall()
-    return tuple((str(row[0]), str(row[1])) for row in rows)
+def relations(connection: duckdb.DuckDBPyConnection, catalog: str = "") -> dict[str, Relation]:
+    """Every table and view of a catalog (the workshop's unless named), all at one look."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for schema, table, column, kind in connection.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+        " where database_name = coalesce(nullif(?, ''), current_database()) order by column_index",
+        [catalog],
+    ).fetchall():
+        found.setdefault(f"{schema}.{table}", []).append((column, kind))
+    prefix = f"{catalog}." if catalog else ""
+    return {key: Relation(_named(prefix, key), tuple(each)) for key, each in found.items()}
+
+
+def _named(prefix: str, key: str) -> str:
+    schema, _, table = key.partition(".")
+    return f'{prefix}"{schema}"."{table}"'
 
 
 def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
