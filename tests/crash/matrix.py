@@ -62,12 +62,13 @@ def visits() -> list[Visit]:
 
 
 HOLDS = {
-    "run": "Consumers see the snapshot before the run, or (from `pointer.switched` on) the whole one "
-    "after it. The next `sluice run` ends with 0, its tables equal those of a run that nothing "
+    "run": "Consumers see the snapshot before the run, or (from `pointer.switched` on) the whole "
+    "one after it. The next `sluice run` ends with 0, its tables equal those of a run that nothing "
     "disturbed, no gate is pending, nothing is left aside.",
     "rollback": "Consumers see the snapshot before or the one rolled back to; rolling back again "
     "works.",
-    "pin": "The pin is there whole or not at all, consumers see what they saw; pinning again works.",
+    "pin": "The pin is there whole or not at all, consumers see what they saw; pinning again "
+    "works.",
     "unpin": "The pin is gone or there, consumers see what they saw; the pin can be set and taken "
     "off again.",
 }
@@ -78,9 +79,10 @@ def page(remake: str) -> str:
     lines = [
         "# Crash matrix",
         "",
-        "At each of these points the process is killed (`kill -9`) and, in another visit, the disk is",
-        "full. Made from the register in `warehouse/crash_points.py`, not by hand; to make it anew:",
-        f"`{remake}`. `make test` visits each point once, `make test-all` makes every visit.",
+        "At each of these points the process is killed (`kill -9`) and, in another visit, the disk",
+        "is full. `make test` visits each point once, `make test-all` makes every visit. Made from",
+        "the register in `warehouse/crash_points.py`, not by hand; to make it anew:",
+        f"`{remake}`.",
         "",
         f"{len(POINTS)} points, {len(everything)} visits: "
         + ", ".join(
@@ -105,8 +107,8 @@ def page(remake: str) -> str:
     ]
     lines += [
         "",
-        "A run is visited twice: the `first` one, with nothing published before, and a `next` one, a",
-        "day later. What the points cannot show, a file system that is really full, is tried in",
+        "A run is visited twice: the `first` one, with nothing published before, and a `next` one,",
+        "a day later. What the points cannot show, a file system that is really full, is tried in",
         "`tests/warehouse/test_publish.py` and `tests/ingestion/test_bad_input.py`.",
         "",
     ]

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 
@@ -33,12 +34,20 @@ def become(order: dict[str, Any]) -> None:
         cli.main.main()
     except SystemExit as ended:
         code = int(ended.code or 0)
-    with open(f"{order['output']}.modules", "w") as file:
-        file.write("\n".join(sorted(set(sys.modules) - before)))
+    modules_of(order).write_text("\n".join(sorted(set(sys.modules) - before)))
     sys.stdout.flush()
     sys.stderr.flush()
     # What all the imports made need not be taken down by each child.
     os._exit(code)
+
+
+def modules_of(order: dict[str, Any]) -> Path:
+    return Path(order["output"]).with_suffix(".modules")
+
+
+def answer(**said: Any) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
 
 
 def learn(modules: Iterable[str]) -> None:
@@ -58,7 +67,7 @@ def main() -> None:
     writer.RETRIES = dagster.RetryPolicy(max_retries=0)
     import orchestration.definitions  # noqa: F401
 
-    print("{}", flush=True)
+    answer()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
@@ -66,9 +75,8 @@ def main() -> None:
             become(order)
         _, status = os.waitpid(child, 0)
         if order["learn"]:
-            with open(f"{order['output']}.modules") as file:
-                learn(file.read().split())
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+            learn(modules_of(order).read_text().split())
+        answer(code=os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":
