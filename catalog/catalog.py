@@ -49,6 +49,8 @@ class Dataset:
     path: str
     parents: tuple[str, ...]
     sources: frozenset[str]
+    partition_by: str = ""
+    """The day of a table of which a build rebuilds only the touched days."""
 
     @property
     def relation(self) -> str:
@@ -265,6 +267,7 @@ def _dataset(node: Mapping[str, Any], keys: Mapping[str, str], sources: frozense
         path=node["original_file_path"],
         parents=tuple(sorted(keys[each] for each in _parents(node) if each in keys)),
         sources=sources,
+        partition_by=str(node["config"].get("partition_by") or ""),
     )
 
 

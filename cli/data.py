@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import json_option, records, say, say_json, say_table
+from cli.output import as_of_option, json_option, records, say, say_json, say_table
 from warehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -108,12 +108,13 @@ def progress(day: date, done: int, wanted: int) -> None:
 @click.argument("sql")
 @click.option("--limit", type=int, default=100, show_default=True, help="Rows at the most.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@as_of_option
 @json_option
-def query(sql: str, limit: int, as_csv: bool, as_json: bool) -> None:
+def query(sql: str, limit: int, as_csv: bool, as_of: str | None, as_json: bool) -> None:
     """Ask the published snapshot in SQL (read-only; it never waits for a run)."""
-    from serving.published import run_sql
+    from serving.published import run_sql, snapshot_as_of
 
-    answer = run_sql(settings(), sql, limit=limit)
+    answer = run_sql(settings(), sql, limit=limit, snapshot_id=snapshot_as_of(settings(), as_of))
     columns, rows = answer.columns, answer.rows
     if as_json:
         say_json(records(columns, rows))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from cli.output import json_option, records, say, say_json, say_table
+from cli.output import as_of_option, json_option, records, say, say_json, say_table
 from warehouse.settings import settings
 
 
@@ -49,6 +49,7 @@ def list_(as_json: bool) -> None:
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Until this day, inclusive.")
 @click.option("--order", multiple=True, help="A column, or -column for descending; repeatable.")
 @click.option("--limit", type=int, default=100, show_default=True)
+@as_of_option
 @json_option
 def query(
     names: tuple[str, ...],
@@ -58,11 +59,13 @@ def query(
     end: datetime | None,
     order: tuple[str, ...],
     limit: int,
+    as_of: str | None,
     as_json: bool,
 ) -> None:
     """Ask one or more metrics, by time and dimension, with structured filters only."""
     from serving import metrics as engine
     from serving.conditions import Condition
+    from serving.published import snapshot_as_of
 
     answer = engine.query(
         settings(),
@@ -73,6 +76,7 @@ def query(
         end=end.date() if end else None,
         order=order,
         limit=limit,
+        snapshot_id=snapshot_as_of(settings(), as_of),
     )
     if as_json:
         say_json(records(answer.columns, answer.rows))

@@ -15,6 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
+as_of_option = click.option(
+    "--as-of",
+    "as_of",
+    metavar="SNAPSHOT|TIME",
+    help="What consumers saw then: a snapshot's id, 2026-03-31 (its end) or 2026-03-31T12:00 UTC.",
+)
 
 
 def console() -> Console:

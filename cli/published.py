@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+from datetime import UTC, datetime
+
 import click
 
 from cli.output import json_option, say, say_json, say_table
@@ -11,16 +14,18 @@ from warehouse.settings import settings
 
 @click.group()
 def published() -> None:
-    """List the published snapshots, look into one, or switch back to one."""
+    """List the published snapshots, look into one, switch back to one, or keep one."""
 
 
 @published.command("list")
 @json_option
 def list_(as_json: bool) -> None:
     """The snapshots that are kept, newest first; * marks the one that consumers see."""
-    from warehouse import snapshots
+    from warehouse import retention, snapshots
+    from warehouse.clock import wall_clock
 
     kept = snapshots.kept(settings())
+    stay = retention.kept_because(settings(), wall_clock())
     if as_json:
         say_json(
             [
@@ -32,6 +37,7 @@ def list_(as_json: bool) -> None:
                     "table_count": len(each.tables),
                     "stale_count": len(each.stale),
                     "size_bytes": each.size_bytes,
+                    "kept_because": stay.get(each.snapshot_id),
                 }
                 for each in kept
             ]
@@ -41,7 +47,7 @@ def list_(as_json: bool) -> None:
         say("Nothing is published yet: `sluice run` makes the first snapshot.")
         return
     say_table(
-        ["", "snapshot", "published at", "as of", "tables", "stale", "MB"],
+        ["", "snapshot", "published at", "as of", "tables", "stale", "MB", "kept because"],
         [
             (
                 "*" if each.is_current else "",
@@ -51,6 +57,7 @@ def list_(as_json: bool) -> None:
                 len(each.tables),
                 len(each.stale),
                 f"{each.size_bytes / 1e6:.1f}",
+                stay.get(each.snapshot_id, "(until the next publish)"),
             )
             for each in kept
         ],
@@ -95,11 +102,12 @@ def show(snapshot: str | None, as_json: bool) -> None:
 def diff(before: str, after: str | None, as_json: bool) -> None:
     """What changed in the tables from snapshot BEFORE to AFTER (default: the current one)."""
     from warehouse import snapshots
+    from warehouse.differences import differences
 
     newer = after or snapshots.current_id(settings())
     if newer is None:
         raise PublishError("Nothing is published yet.", remedy="`sluice run` publishes.")
-    found = snapshots.differences(settings(), before, newer)
+    found = differences(settings(), before, newer)
     if as_json:
         say_json([vars(each) for each in found])
         return
@@ -126,12 +134,45 @@ def diff(before: str, after: str | None, as_json: bool) -> None:
 @click.argument("snapshot")
 def rollback(snapshot: str) -> None:
     """Switch consumers to an earlier SNAPSHOT, in one atomic step; the next publish goes on."""
-    from warehouse import snapshots
+    from warehouse.switching import roll_back
     from warehouse.workshop import writing
 
     with writing(settings(), "sluice published rollback", waiting=say):
-        found = snapshots.roll_back(settings(), snapshot)
+        found = roll_back(settings(), snapshot)
     say(
         f"✓ Consumers see snapshot {found.snapshot_id} of "
         f"{found.published_at:%Y-%m-%d %H:%M:%S} UTC."
     )
+
+
+@published.command()
+@click.argument("snapshot")
+@click.option("--because", required=True, help="Why it is to stay.")
+@click.option("--by", help="Who says so (default: you).")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    help="Hold until then (UTC); without it until `unpin`.",
+)
+def pin(snapshot: str, because: str, by: str | None, until: datetime | None) -> None:
+    """Keep a SNAPSHOT from being let go by later publishes."""
+    from warehouse import retention
+
+    made = retention.pin(
+        settings(),
+        snapshot,
+        because,
+        by or getpass.getuser(),
+        until.replace(tzinfo=UTC) if until else None,
+    )
+    say(f"✓ Snapshot {made.snapshot_id} is {made}.")
+
+
+@published.command()
+@click.argument("snapshot")
+def unpin(snapshot: str) -> None:
+    """Take the pin off a SNAPSHOT: the next publish decides whether it stays."""
+    from warehouse import retention
+
+    found = retention.unpin(settings(), snapshot)
+    say(f"✓ Snapshot {found.snapshot_id} is not pinned any more (it was {found}).")

@@ -30,6 +30,7 @@ from ingestion.raw import ensure_raw_tables
 from ingestion.survey import Survey, newest_landed, pending, survey
 from ingestion.taking import Intake, Taken
 from warehouse.clock import wall_clock
+from warehouse.crash_points import crash_point
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
 
@@ -78,6 +79,7 @@ def load_source(
         landing = Landing(settings)
         found = survey(connection, landing, contracts, source)
         progress = Progress(source, now or wall_clock())
+        crash_point("load.begun")
         if found.refused:
             refused = tuple(found.refused)
         else:
@@ -90,6 +92,7 @@ def load_source(
             time.monotonic() - started,
         )
         log(settings, result, progress)
+        crash_point("load.logged")
     return result
 
 
@@ -119,6 +122,8 @@ def _load(
                     batches += _skipped(connection, found, progress.now, len(batches))
                     _restamp(connection, found)
                 record(connection, batches)
+                crash_point("load.rows_written")
+            crash_point("load.committed")
         except Unloadable as unloadable:
             return (unloadable.refusal,)
         progress.add(batches, reported)

@@ -16,6 +16,7 @@ from quality import gate
 from quality.evaluate import evaluate
 from quality.evaluation import Evaluation, closed
 from warehouse import dbt
+from warehouse.crash_points import crash_point
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
@@ -62,6 +63,7 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
         )
         if buildable:
             gate.mark_pending(settings(), buildable, context.run_id)
+            crash_point("build.marked")
             outcome = dbt.run(
                 settings(),
                 [
@@ -77,6 +79,7 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
                     "empty",
                 ],
             )
+            crash_point("build.built")
             _stop_unless_run(context, outcome, branch.name)
             log_models(settings(), catalog, outcome.nodes, context.run_id)
             yield from _events(context, catalog, outcome, tests)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from catalog.catalog import BUILT_LAYERS, Catalog, Dataset
 from quality import gate_log
 from quality.evaluation import Evaluation
 from warehouse.clock import wall_clock
+from warehouse.crash_points import crash_point
 from warehouse.errors import SettingsError
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
@@ -113,6 +114,7 @@ def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
 
 def record(settings: Settings, evaluations: Sequence[Evaluation], run_id: str) -> None:
     """Remember what the evaluations say: one event per dataset, one file for all."""
+    crash_point("gate.evaluated")
     now = wall_clock()
 
     def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
@@ -258,23 +260,26 @@ def buildable(
 
 
 def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[PublicTable, ...]:
-    """Every public dataset, fresh where its own gate and all above it are open."""
+    """Every public dataset, fresh where its own gate and all above it are open, and none above it
+    was built after it.
+    """
     tables: list[PublicTable] = []
     for dataset in catalog.public():
         own = states.get(dataset.key, GateState(dataset.key))
         shut = closed_upstream(catalog, states, dataset.key)
         if is_gated(dataset) and not own.is_open:
             shut = (*shut, own)
+        newer = newer_inputs(catalog, states, dataset.key) if not shut else ()
         since = [each.closed_since or each.since for each in shut]
+        since += [each.changed_at for each in newer]
         known = [each for each in since if each is not None]
-        outdated = outdated_by(catalog, states, dataset.key)
         tables.append(
             PublicTable(
                 name=dataset.name,
                 relation=dataset.relation,
-                fresh=not shut,
-                reason="; ".join(_blame(each) for each in shut[:3]) or outdated.reason,
-                since=min(known) if known else outdated.since,
+                fresh=not shut and not newer,
+                reason="; ".join(_blame(each) for each in shut[:3]) or _outrun(newer),
+                since=min(known) if known else None,
                 owner=dataset.owner,
                 tier=dataset.tier,
                 classification=dataset.classification,
@@ -282,38 +287,38 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
                 columns=tuple(
                     PublicColumn(column.name, column.description) for column in dataset.columns
                 ),
+                # A view follows what it reads without being built.
+                build="" if dataset.materialized == "view" else own.run_id,
+                partition_by=dataset.partition_by,
             )
         )
     return tuple(tables)
 
 
-class Outdated(NamedTuple):
-    """Why a table is not what its sources say by now, although every gate is open."""
-
-    reason: str = ""
-    since: datetime | None = None
-
-
-def outdated_by(catalog: Catalog, states: Mapping[str, GateState], key: str) -> Outdated:
+def newer_inputs(
+    catalog: Catalog, states: Mapping[str, GateState], key: str
+) -> tuple[GateState, ...]:
+    """What a dataset reads and has not read since it changed (after a run of a selection)."""
     own = states.get(key, GateState(key)).changed_at
     if own is None:
-        return Outdated()
-    newer = [
-        (changed, each)
-        for each in catalog.ancestors(key)
-        if (changed := states.get(each, GateState(each)).changed_at) is not None and changed > own
-    ]
-    if not newer:
-        return Outdated()
-    changed, first = min(newer)
-    return Outdated(
-        f"not rebuilt since {first} changed at {changed:%Y-%m-%d %H:%M} UTC: `sluice run` does",
-        changed,
-    )
+        return ()
+    above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))
+    newer = [each for each in above if each.changed_at is not None and each.changed_at > own]
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(sorted(newer, key=lambda each: (-order[catalog[each.key].layer], each.key)))
 
 
 def _blame(state: GateState) -> str:
     return f"gate {state}"
+
+
+def _outrun(newer: Sequence[GateState]) -> str:
+    told = ", ".join(
+        f"{each.key} ({each.changed_at:%Y-%m-%d %H:%M} UTC)"
+        for each in newer[:3]
+        if each.changed_at is not None
+    )
+    return f"older than what it reads: {told}" if told else ""
 
 
 def _append(

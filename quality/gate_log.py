@@ -18,6 +18,7 @@ import fsspec
 
 from warehouse import platform_log
 from warehouse.clock import wall_clock
+from warehouse.crash_points import crash_point
 from warehouse.settings import Settings
 
 KIND = "gates"
@@ -49,8 +50,10 @@ def append(
         if not added:
             return
         platform_log.append(settings, KIND, added)
+        crash_point("gate.event_written")
         known |= {event["key"]: event for event in added}
         _write_summary(settings, added[-1]["event_id"], known)
+        crash_point("gate.summary_written")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 
 import duckdb
 
@@ -13,6 +13,7 @@ from serving.figures import KeyFigure, figures_of
 from serving.published import Answer, QueryError, fetch, open_published
 from serving.questions import compile_sql
 from serving.semantics import load_semantics
+from warehouse import snapshots
 from warehouse.clock import as_of
 from warehouse.settings import Settings
 
@@ -37,8 +38,9 @@ def query(
     end: date | str | None = None,
     order: Sequence[str] = (),
     limit: int | None = None,
+    snapshot_id: str | None = None,
 ) -> Answer:
-    """Values of the metrics from the published snapshot.
+    """Values of the metrics from the published snapshot, or from an earlier one that is kept.
 
     Group by a grain (`month`, or `metric_time__month`) and dimensions (`account__country`, or
     `country` where only one dimension is called so). `start` and `end` are inclusive days,
@@ -47,9 +49,9 @@ def query(
     Periods without a value are left out.
     """
     semantics = load_semantics(settings)
-    first, last = _span(settings, start, end)
+    first, last = _span(_last_whole_day(settings, snapshot_id), start, end)
     sql = compile_sql(semantics, metrics, group_by, where, first, last, order, limit)
-    connection = open_published(settings)
+    connection = open_published(settings, snapshot_id)
     try:
         return fetch(connection, sql)
     except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -79,15 +81,15 @@ def key_figures(settings: Settings) -> list[KeyFigure]:
     return figures_of(ask, latest[0][0] if latest else _last_whole_day(settings))
 
 
-def _last_whole_day(settings: Settings) -> date:
-    return (as_of(settings) - timedelta(days=1)).date()
+def _last_whole_day(settings: Settings, snapshot_id: str | None = None) -> date:
+    """Before now; of an earlier snapshot, before the now that it was made at."""
+    now = snapshots.show(settings, snapshot_id).as_of if snapshot_id else as_of(settings)
+    return (now.astimezone(UTC) - timedelta(days=1)).date()
 
 
-def _span(
-    settings: Settings, start: date | str | None, end: date | str | None
-) -> tuple[date | None, date]:
+def _span(now: date, start: date | str | None, end: date | str | None) -> tuple[date | None, date]:
     """Cumulative metrics would go on to the end of the time spine, years ahead."""
-    first, last, now = _day(start), _day(end), _last_whole_day(settings)
+    first, last = _day(start), _day(end)
     if first is not None and first > now:
         raise QueryError(
             f"The time asked starts on {first}; the history ends on {now}.",

@@ -6,13 +6,25 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from warehouse.errors import SluiceError
+from warehouse.history import snapshot_at
 from warehouse.settings import Settings
+from warehouse.snapshots import open_published
+
+__all__ = [
+    "Answer",
+    "QueryError",
+    "fetch",
+    "nearest",
+    "open_published",
+    "published_tables",
+    "run_sql",
+    "snapshot_as_of",
+]
 
 SCHEMA = "published"
 CATALOG = "snapshot"
@@ -36,42 +48,9 @@ class Answer:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-def snapshot_path(settings: Settings) -> Path:
-    """The snapshot the pointer names now: whoever opened it keeps it while the pointer moves."""
-    pointer = settings.published_path
-    if not pointer.exists():
-        raise SluiceError(
-            f"Nothing is published yet: there is no snapshot at {pointer}.",
-            remedy="Run `sluice run` (or `sluice demo` for the sample company) first.",
-        )
-    return pointer.resolve()
-
-
-def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """A connection of its own on the current snapshot; tables are found without a prefix.
-
-    The snapshot is attached to an in-memory instance: DuckDB shares one instance per file in a
-    process, and locking that one would lock out whoever else reads the same file.
-    """
-    path = snapshot_path(settings)
-    connection = duckdb.connect(":memory:")
-    try:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"set temp_directory = {_literal(str(settings.data_dir / '.tmp'))}")
-        if settings.duckdb_memory_limit:
-            connection.execute(f"set memory_limit = {_literal(settings.duckdb_memory_limit)}")
-        connection.execute(f"attach {_literal(str(path))} as {CATALOG} (read_only)")
-        connection.execute(f"use {CATALOG}.{SCHEMA}")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-    except duckdb.Error as error:
-        connection.close()
-        raise SluiceError(
-            f"The published snapshot {path} cannot be read: {_first_line(error)}",
-            remedy="`sluice published` lists the snapshots that are kept and rolls back to one; "
-            "`sluice run` publishes a new one.",
-        ) from error
-    return connection
+def snapshot_as_of(settings: Settings, wanted: str | None) -> str | None:
+    """The kept snapshot that consumers saw then, or that bears this id; None: the current one."""
+    return None if wanted is None else snapshot_at(settings, wanted)
 
 
 def published_tables(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
@@ -83,9 +62,11 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     return tuple(str(name) for (name,) in found)
 
 
-def run_sql(settings: Settings, sql: str, limit: int | None = 1000) -> Answer:
+def run_sql(
+    settings: Settings, sql: str, limit: int | None = 1000, snapshot_id: str | None = None
+) -> Answer:
     """Answer one `select` from the published snapshot, at most `limit` rows of it."""
-    connection = open_published(settings)
+    connection = open_published(settings, snapshot_id)
     try:
         _only_a_read(connection, sql)
         return fetch(connection, sql, limit)
@@ -171,11 +152,3 @@ def _unknown_table(name: str, known: tuple[str, ...]) -> QueryError:
         remedy=(f"Did you mean {' or '.join(close)}? " if close else "")
         + "`show tables` lists the published tables.",
     )
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0]

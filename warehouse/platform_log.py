@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 
 from warehouse.clock import wall_clock
+from warehouse.crash_points import crash_point
 from warehouse.settings import Settings
 
 PLATFORM = "platform"
@@ -38,6 +39,7 @@ def append(settings: Settings, kind: str, events: Iterable[Mapping[str, Any]]) -
     filesystem.makedirs(folder, exist_ok=True)
     aside = f"{folder}/.{name}.tmp"
     filesystem.pipe_file(aside, ("\n".join(lines) + "\n").encode())
+    crash_point("log.written_aside")
     filesystem.mv(aside, f"{folder}/{name}")
     return f"{folder}/{name}"
 

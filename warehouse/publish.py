@@ -1,34 +1,51 @@
 """Publish: a new whole snapshot beside the old one, then one atomic switch.
 
-Consumers see the previous snapshot until the rename and the new one after it; a kill, a full
-disk or an error at any point before leaves them where they were.
+The new file starts as a copy of the previous one, made by the kernel; only what changed since is
+written. Consumers see the previous snapshot until the rename and the new one after it; a kill, a
+full disk or an error at any point before leaves them where they were.
 """
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from warehouse import platform_log, snapshots, workshop
+from warehouse import (
+    platform_log,
+    retention,
+    snapshot_file,
+    snapshot_tables,
+    snapshots,
+    versions,
+    workshop,
+)
 from warehouse.clock import as_of, wall_clock
-from warehouse.errors import PublishError, SluiceError
+from warehouse.crash_points import crash_point
+from warehouse.errors import PublishError
 from warehouse.settings import Settings
+from warehouse.snapshot_file import AREA, Base
 from warehouse.snapshots import PublicColumn, PublishedTable, Snapshot
+from warehouse.switching import exclusive, explained, point_to, remove_leftovers, sync
+from warehouse.versions import Change, Relation, Version
 
-AREA = "publishing"
-PREVIOUS = "previous"
-DISK_FULL = ("no space left", "file too large", "disk quota")
+__all__ = ["PublicTable", "publish"]
+
+STILL_SERVED = "nothing was published, the previous snapshot is still served"
 
 
 @dataclass(frozen=True)
 class PublicTable:
-    """A public dataset as the gates leave it: from the workshop if fresh, else as it was."""
+    """A public dataset as the gates leave it: from the workshop if fresh, else as it was.
+
+    `build` names the run that built and judged it: the same name, the same rows. Empty where
+    nobody knows; then the rows are compared. `partition_by` is the day of a table of which a run
+    rebuilds only the touched days.
+    """
 
     name: str
     relation: str
@@ -40,122 +57,210 @@ class PublicTable:
     classification: str = "internal"
     description: str = ""
     columns: tuple[PublicColumn, ...] = ()
+    build: str = ""
+    partition_by: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A public table and what is to be done with it; no change where nothing of it ever passed."""
+
+    table: PublicTable
+    change: Change | None
+    origin: Relation | None
+    before: PublishedTable | None
+    is_copied: bool
+
+    @property
+    def stays_in_place(self) -> bool:
+        """The copied file holds it already, wholly or but for some days."""
+        return self.is_copied and self.change is not None and self.change.action != "whole"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table of the new snapshot: what it shows, and what had to be written for it."""
+
+    table: PublishedTable
+    action: versions.Action = "kept"
 
 
 def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> Snapshot:
     """Make and switch to a new snapshot. Call it as the workshop's one writer."""
     started = time.perf_counter()
-    with snapshots.exclusive(settings):
-        snapshots.remove_leftovers(settings)
+    with exclusive(settings):
+        remove_leftovers(settings)
         now = wall_clock()
         snapshot_id = f"{now:%Y%m%d-%H%M%S-%f}"
         aside = snapshots.folder(settings) / f".{snapshot_id}.tmp"
         previous = snapshots.current(settings)
         try:
-            _build(settings, aside, tables, previous, snapshot_id, now, run_id)
-            snapshots.sync(aside)
-            aside.rename(snapshots.snapshot_path(settings, snapshot_id))
-            snapshots.sync(snapshots.folder(settings))
-            snapshots.point_to(settings, snapshot_id)
-        except (duckdb.Error, OSError) as error:
-            snapshots.remove_leftovers(settings)
-            raise _explained(settings, error) from error
+            with explained(settings, STILL_SERVED):
+                base = snapshot_file.base(settings, previous)
+                made = _build(settings, aside, tables, base, snapshot_id, now, run_id)
+                crash_point("publish.checkpointed")
+                sync(aside)
+                crash_point("publish.synced")
+                aside.rename(snapshots.snapshot_path(settings, snapshot_id))
+                sync(snapshots.folder(settings))
+                crash_point("publish.renamed")
+                point_to(settings, snapshot_id)
         except BaseException:
-            snapshots.remove_leftovers(settings)
+            remove_leftovers(settings)
             raise
-        gone = snapshots.prune(settings)
-        snapshot = snapshots.show(settings, snapshot_id)
-    platform_log.append(
-        settings,
-        snapshots.KIND,
-        [
-            {
-                "event": "published",
-                "snapshot_id": snapshot_id,
-                "run_id": run_id,
-                "as_of": snapshot.as_of.isoformat(),
-                "seconds": round(time.perf_counter() - started, 3),
-                "size_bytes": snapshot.size_bytes,
-                "removed": list(gone),
-                "tables": [
-                    {
-                        "name": table.name,
-                        "state": table.state,
-                        "shows_snapshot": table.shows_snapshot,
-                        "row_count": table.row_count,
-                        "reason": table.reason,
-                    }
-                    for table in snapshot.tables
-                ],
-            }
-        ],
-    )
+        with explained(settings, f"snapshot {snapshot_id} is published, and not yet in the log"):
+            gone = retention.prune(settings, now)
+            crash_point("publish.pruned")
+            snapshot = snapshots.show(settings, snapshot_id)
+            seconds = time.perf_counter() - started
+            platform_log.append(settings, snapshots.KIND, [_event(snapshot, made, gone, seconds)])
+            crash_point("publish.logged")
     return snapshot
+
+
+def _event(
+    snapshot: Snapshot, made: Sequence[Made], gone: Sequence[str], seconds: float
+) -> dict[str, object]:
+    return {
+        "event": "published",
+        "snapshot_id": snapshot.snapshot_id,
+        "run_id": snapshot.run_id,
+        "as_of": snapshot.as_of.isoformat(),
+        "seconds": round(seconds, 3),
+        "size_bytes": snapshot.size_bytes,
+        "removed": list(gone),
+        "tables": [
+            {
+                "name": each.table.name,
+                "state": each.table.state,
+                "shows_snapshot": each.table.shows_snapshot,
+                "row_count": each.table.row_count,
+                "reason": each.table.reason,
+                "written": each.action,
+            }
+            for each in made
+        ],
+    }
 
 
 def _build(
     settings: Settings,
     aside: Path,
     tables: Sequence[PublicTable],
-    previous: Snapshot | None,
+    base: Base | None,
     snapshot_id: str,
     now: datetime,
     run_id: str,
-) -> None:
+) -> list[Made]:
     connection = workshop.connect(settings)
     try:
-        connection.execute(f"attach '{_quoted(str(aside))}' as {AREA}")
+        is_descendant = base is not None and versions.workshop_knows(
+            connection, base.snapshot.snapshot_id
+        )
+        versions.leave_mark(connection, snapshot_id)
+        crash_point("publish.begun")
         try:
-            if previous is not None:
-                old = _quoted(str(previous.path.resolve()))
-                connection.execute(f"attach '{old}' as {PREVIOUS} (read_only)")
+            old = snapshot_file.attach(connection, aside, base)
+            crash_point("publish.file_made")
+            planned = _plan(connection, tables, base, old, snapshot_id, is_descendant)
+            if old == AREA:
+                stay = {each.table.name for each in planned if each.stays_in_place}
+                there = {key.partition(".")[2] for key in versions.relations(connection, AREA)}
+                snapshot_file.free_room(connection, there - stay)
             # One transaction: all tables are copied from the same state of the workshop.
             connection.execute("begin transaction")
-            connection.execute(f"create schema {AREA}.published")
-            made = [_copy(connection, each, previous, snapshot_id, now) for each in tables]
-            _describe(connection, made, snapshot_id, now, as_of(settings), run_id)
+            connection.execute(f"create schema if not exists {AREA}.published")
+            made = [_make(connection, each, old, snapshot_id, now) for each in planned]
+            present = [each for each in planned if each.change is not None]
+            snapshot_tables.comment(
+                connection,
+                [(each.table.name, each.table.description, each.table.columns) for each in present],
+            )
+            snapshot_tables.describe(
+                connection,
+                snapshot_id,
+                now,
+                as_of(settings),
+                run_id,
+                [each.table for each in made],
+                {each.table.name: each.change.version for each in planned if each.change},
+            )
+            crash_point("publish.tables_written")
             connection.execute("commit")
+            crash_point("publish.committed")
             connection.execute(f"checkpoint {AREA}")
         except BaseException:
             _quietly(connection, "rollback")
             raise
         finally:
-            _quietly(connection, f"detach {PREVIOUS}")
+            _quietly(connection, f"detach {snapshot_file.PREVIOUS}")
             _quietly(connection, f"detach {AREA}")
     finally:
         connection.close()
+    return made
 
 
-def _copy(
+def _plan(
     connection: duckdb.DuckDBPyConnection,
-    table: PublicTable,
-    previous: Snapshot | None,
+    tables: Sequence[PublicTable],
+    base: Base | None,
+    old: str,
+    snapshot_id: str,
+    is_descendant: bool,
+) -> list[Planned]:
+    """What is to be done with each table. Nobody else writes the workshop meanwhile."""
+    here = versions.relations(connection)
+    published = versions.relations(connection, old) if old else {}
+    touches = versions.last_touches(connection)
+    known = base.versions if base is not None else {}
+    planned: list[Planned] = []
+    for table in tables:
+        before = base.snapshot.table(table.name) if base is not None else None
+        previous = published.get(f"published.{table.name}")
+        version = known.get(table.name, Version())
+        if not table.fresh:
+            change = Change("kept", version) if previous and before else None
+            planned.append(Planned(table, change, previous, before, old == AREA))
+            continue
+        relation = here.get(table.relation)
+        if relation is None:
+            raise PublishError(
+                f"{table.relation} cannot be published: the workshop has no such table.",
+                remedy=f"Build it first: `sluice run --select {table.name}`.",
+            )
+        change = versions.change(
+            connection,
+            relation,
+            previous,
+            Version(table.build, touches.get(table.name), "", snapshot_id),
+            version,
+            partition_by=table.partition_by,
+            is_descendant=is_descendant,
+        )
+        if change.action == "days" and old != AREA:
+            change = replace(change, action="whole")
+        origin = previous if change.action == "kept" else relation
+        planned.append(Planned(table, change, origin, before, old == AREA))
+    return planned
+
+
+def _make(
+    connection: duckdb.DuckDBPyConnection,
+    planned: Planned,
+    old: str,
     snapshot_id: str,
     now: datetime,
-) -> PublishedTable:
-    target = f'{AREA}.published."{table.name}"'
-    before = previous.table(table.name) if previous is not None else None
-    if table.fresh:
-        # Named in full: the workshop's catalog is the one this connection opened.
-        try:
-            connection.execute(f"create table {target} as select * from {table.relation}")
-        except duckdb.CatalogException as error:
-            raise PublishError(
-                f"{table.relation} cannot be published: {str(error).splitlines()[0]}",
-                remedy=f"Build it first: `sluice run --select {table.name}`.",
-            ) from error
-        shows, since = snapshot_id, now
-    elif before is None or before.state == "absent":
-        return _row(table, "absent", None, None, None)
-    else:
-        connection.execute(
-            f'create table {target} as select * from {PREVIOUS}.published."{table.name}"'
-        )
-        shows, since = str(before.shows_snapshot), before.shows_since or now
-    _comment(connection, target, table)
-    count = connection.execute(f"select count(*) from {target}").fetchone()
-    state: snapshots.TableState = "fresh" if table.fresh else "stale"
-    return _row(table, state, shows, since, int(count[0]) if count else 0)
+) -> Made:
+    table, change, before = planned.table, planned.change, planned.before
+    if change is None or planned.origin is None:
+        return Made(_row(table, "absent", None, None, None))
+    if change.action != "kept" or old != AREA:
+        snapshot_tables.write(connection, table.name, planned.origin, change, table.partition_by)
+    rows = snapshot_tables.count(connection, snapshot_tables.in_area(table.name))
+    if table.fresh or before is None:
+        return Made(_row(table, "fresh", snapshot_id, now, rows), change.action)
+    shows, since = str(before.shows_snapshot), before.shows_since or now
+    return Made(_row(table, "stale", shows, since, rows), change.action)
 
 
 def _row(
@@ -181,79 +286,9 @@ def _row(
     )
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, target: str, table: PublicTable) -> None:
-    if table.description:
-        connection.execute(f"comment on table {target} is '{_quoted(table.description)}'")
-    present = {row[0] for row in connection.execute(f"describe {target}").fetchall()}
-    for column in table.columns:
-        if column.description and column.name in present:
-            text = _quoted(column.description)
-            connection.execute(f"comment on column {target}.\"{column.name}\" is '{text}'")
-
-
-def _describe(
-    connection: duckdb.DuckDBPyConnection,
-    tables: Sequence[PublishedTable],
-    snapshot_id: str,
-    now: datetime,
-    data_as_of: datetime,
-    run_id: str,
-) -> None:
-    connection.execute(
-        f"create table {AREA}.published._publish as select ?::varchar as snapshot_id,"
-        " ?::timestamptz as published_at, ?::timestamptz as as_of, ?::varchar as run_id",
-        [snapshot_id, now, data_as_of, run_id],
-    )
-    connection.execute(
-        f"create table {AREA}.{snapshots.STATES_TABLE} (table_name varchar primary key,"
-        " state varchar not null, shows_snapshot varchar, shows_since timestamptz,"
-        " stale_since timestamptz, reason varchar, row_count bigint, owner varchar, tier integer,"
-        " classification varchar, description varchar)"
-    )
-    if tables:
-        connection.executemany(
-            f"insert into {AREA}.{snapshots.STATES_TABLE} values (?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    each.name,
-                    each.state,
-                    each.shows_snapshot,
-                    each.shows_since,
-                    each.stale_since,
-                    each.reason,
-                    each.row_count,
-                    each.owner,
-                    each.tier,
-                    each.classification,
-                    each.description,
-                )
-                for each in tables
-            ],
-        )
-
-
-def _explained(settings: Settings, error: Exception) -> SluiceError:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if full or any(sign in str(error).lower() for sign in DISK_FULL):
-        return PublishError(
-            f"The disk that holds {settings.published_dir} is full: nothing was published, the "
-            "previous snapshot is still served.",
-            remedy="Free space, or lower SLUICE_KEEP_SNAPSHOTS, then run again.",
-        )
-    return PublishError(
-        f"Publishing failed, the previous snapshot is still served: {text}",
-        remedy="Run again; if it repeats, rebuild the table that the message names.",
-    )
-
-
 def _quietly(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
     """Tidy up on the way out: the error already under way is the one to tell."""
     try:
         connection.execute(statement)
     except duckdb.Error:
         return
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

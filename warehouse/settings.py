@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     dagster_home: Path = PROJECT_ROOT / ".dagster"
     as_of: datetime | None = None
     keep_snapshots: int = 5
+    keep_days: int = 7
     dbt_threads: int = 1
     duckdb_memory_limit: str = ""
     lock_wait_seconds: float = 3600.0

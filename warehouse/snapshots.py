@@ -6,9 +6,6 @@ neither wait for it nor change what it sees, even when its file is no longer kep
 
 from __future__ import annotations
 
-import fcntl
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +15,7 @@ from typing import Literal
 
 import duckdb
 
-from warehouse import platform_log
-from warehouse.errors import LockedError, PublishError
+from warehouse.errors import PublishError
 from warehouse.settings import Settings
 
 KIND = "publishes"
@@ -70,16 +66,6 @@ class Snapshot:
         return next((each for each in self.tables if each.name == name), None)
 
 
-@dataclass(frozen=True)
-class TableDifference:
-    name: str
-    rows_before: int | None
-    rows_after: int | None
-    columns_added: tuple[str, ...]
-    columns_removed: tuple[str, ...]
-    same_content: bool
-
-
 def folder(settings: Settings) -> Path:
     return settings.published_dir / "snapshots"
 
@@ -128,7 +114,7 @@ def kept(settings: Settings) -> tuple[Snapshot, ...]:
 
 def show(settings: Settings, snapshot_id: str) -> Snapshot:
     path = snapshot_path(settings, snapshot_id)
-    with _reading(settings, snapshot_id) as connection:
+    with reading(settings, snapshot_id) as connection:
         rows = connection.execute(
             "select snapshot_id, published_at, as_of, run_id from published._publish"
         ).fetchall()
@@ -188,6 +174,8 @@ def _locked_down(settings: Settings, path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("set TimeZone = 'UTC'")
+        spill = str(settings.data_dir / ".tmp").replace("'", "''")
+        connection.execute(f"set temp_directory = '{spill}'")
         if settings.duckdb_memory_limit:
             connection.execute(f"set memory_limit = '{settings.duckdb_memory_limit}'")
         file = str(path.resolve()).replace("'", "''")
@@ -202,7 +190,7 @@ def _locked_down(settings: Settings, path: Path) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def _reading(settings: Settings, snapshot_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(settings: Settings, snapshot_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = open_published(settings, snapshot_id)
     try:
         yield connection
@@ -225,109 +213,3 @@ def _gone(settings: Settings, snapshot_id: str) -> PublishError:
         f"Snapshot {snapshot_id} is not kept (kept: {known}).",
         remedy="Choose one of these, or raise SLUICE_KEEP_SNAPSHOTS to keep more.",
     )
-
-
-def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
-    """Switch consumers to a kept snapshot; the next publish goes forward again."""
-    with exclusive(settings):
-        before = current_id(settings)
-        target = show(settings, snapshot_id)
-        point_to(settings, snapshot_id)
-    platform_log.append(
-        settings, KIND, [{"event": "rolled_back", "snapshot_id": snapshot_id, "from": before}]
-    )
-    return show(settings, target.snapshot_id)
-
-
-def differences(settings: Settings, before: str, after: str) -> tuple[TableDifference, ...]:
-    """What changed between two kept snapshots, table by table."""
-    with _reading(settings, before) as first, _reading(settings, after) as second:
-        old, new = _structure(first), _structure(second)
-        found: list[TableDifference] = []
-        for name in sorted(old.keys() | new.keys()):
-            was, now = old.get(name), new.get(name)
-            old_content = _content(first, name, was)
-            new_content = _content(second, name, now)
-            found.append(
-                TableDifference(
-                    name,
-                    old_content[0] if old_content else None,
-                    new_content[0] if new_content else None,
-                    tuple(column for column in now or () if column not in (was or ())),
-                    tuple(column for column in was or () if column not in (now or ())),
-                    was == now and old_content == new_content,
-                )
-            )
-    return tuple(found)
-
-
-def _structure(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
-    rows = connection.execute(
-        "select table_name, list(column_name order by column_index) from duckdb_columns()"
-        " where schema_name = 'published' and table_name not like '\\_%' escape '\\' group by all"
-    ).fetchall()
-    return {name: tuple(columns) for name, columns in rows}
-
-
-def _content(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...] | None
-) -> tuple[int, int | None] | None:
-    """Row count and a hash of the rows as a bag."""
-    if columns is None:
-        return None
-    row = connection.execute(
-        f'select count(*), sum(hash(t)::hugeint) from published."{name}" as t'
-    ).fetchone()
-    return (int(row[0]), row[1]) if row else None
-
-
-@contextmanager
-def exclusive(settings: Settings) -> Iterator[None]:
-    """One publish or roll-back at a time; a killed one leaves no lock behind."""
-    folder(settings).mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(settings.published_dir / ".publish.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockedError(
-                f"Another process is publishing to {settings.published_dir}.",
-                remedy="Let it finish, then try again; `sluice status` names the writer.",
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def point_to(settings: Settings, snapshot_id: str) -> None:
-    """Switch the pointer in one step that survives a crash (call it under `exclusive`)."""
-    aside = settings.published_dir / f".current.{uuid.uuid4().hex[:8]}.tmp"
-    aside.symlink_to(Path("snapshots") / f"{snapshot_id}{SUFFIX}")
-    aside.replace(settings.published_path)
-    sync(settings.published_dir)
-
-
-def prune(settings: Settings) -> tuple[str, ...]:
-    """Let the oldest go; the current one always stays (call it under `exclusive`)."""
-    now = current_id(settings)
-    others = [snapshot_id for snapshot_id in ids(settings) if snapshot_id != now]
-    gone = others[max(0, settings.keep_snapshots - 1) :]
-    for snapshot_id in gone:
-        snapshot_path(settings, snapshot_id).unlink(missing_ok=True)
-    return tuple(gone)
-
-
-def remove_leftovers(settings: Settings) -> None:
-    """What killed publishes left aside (call it under `exclusive`)."""
-    for place in (folder(settings), settings.published_dir):
-        for path in place.glob(".*.tmp*"):
-            path.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's names, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

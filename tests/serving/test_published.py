@@ -107,5 +107,5 @@ def test_a_reader_does_not_lock_out_others_of_its_process(here: Settings, tmp_pa
 
 def test_a_broken_snapshot_is_named(here: Settings) -> None:
     here.published_path.resolve().write_bytes(b"not a database" * 1000)
-    with pytest.raises(SluiceError, match=r"1\.duckdb cannot be read"):
+    with pytest.raises(SluiceError, match=r"Snapshot 1 cannot be opened"):
         run_sql(here, "select 1")

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from warehouse import platform_log, snapshots, workshop
+from warehouse import differences, platform_log, snapshots, switching, workshop
 from warehouse.errors import LockedError, PublishError, SluiceError
 from warehouse.publish import PublicTable, publish
 from warehouse.settings import PROJECT_ROOT, Settings
@@ -137,7 +137,7 @@ def test_the_last_n_are_kept_and_rolling_back_is_a_switch(tmp_path: Path) -> Non
         build(here, marker)
         made.append(publish(here, plan(), "run").snapshot_id)
     assert snapshots.ids(here) == list(reversed(made[2:]))
-    back = snapshots.roll_back(here, made[2])
+    back = switching.roll_back(here, made[2])
     assert back.is_current and set(markers(here).values()) == {2}
     # The current one is the oldest now, and is kept all the same until a publish passes it.
     build(here, 9)
@@ -145,7 +145,7 @@ def test_the_last_n_are_kept_and_rolling_back_is_a_switch(tmp_path: Path) -> Non
     assert markers(here) == {"orders": 9, "customers": 9, "totals": 2}
     assert snapshots.ids(here)[0] == newest and len(snapshots.ids(here)) == 3
     with pytest.raises(PublishError, match="is not kept"):
-        snapshots.roll_back(here, made[0])
+        switching.roll_back(here, made[0])
     assert snapshots.current_id(here) == newest
 
 
@@ -156,7 +156,7 @@ def test_the_difference_of_two_snapshots_is_told_by_table(here: Settings) -> Non
     connection.execute("create or replace table marts.orders as select 1 as marker, 7 as extra")
     connection.close()
     after = publish(here, plan(), "run-2").snapshot_id
-    found = {each.name: each for each in snapshots.differences(here, before, after)}
+    found = {each.name: each for each in differences.differences(here, before, after)}
     assert found["totals"].same_content and not found["orders"].same_content
     orders = found["orders"]
     assert (orders.rows_before, orders.rows_after) == (1000, 1)
@@ -327,14 +327,14 @@ def test_a_full_disk_leaves_the_previous_snapshot_and_says_what_to_do(here: Sett
 HOLDER = """
 import sys
 from pathlib import Path
-from warehouse import snapshots, workshop
+from warehouse import snapshots, switching, workshop
 from warehouse.settings import Settings
 here = Settings(data_dir=Path(sys.argv[1]))
 if sys.argv[2] == "workshop":
     connection = workshop.connect(here)
     print("held", flush=True); sys.stdin.readline()
 else:
-    with snapshots.exclusive(here):
+    with switching.exclusive(here):
         print("held", flush=True); sys.stdin.readline()
 """
 

@@ -1,0 +1,150 @@
+"""A small company whose sources land day by day, to be killed at any point of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from platform_under_test import sluice_in
+
+from warehouse import snapshots, versions
+from warehouse.crash_points import CRASH_AT, DISK_FULL_AT
+from warehouse.settings import PROJECT_ROOT, Settings
+
+SCRIPT = Path(__file__).with_name("warm.py")
+# Every kind of step, on what it takes least: a source, two layers, reference data, a publish.
+SELECTION = ("--select", "+fct_user_activity_daily", "--select", "fct_feature_usage_daily")
+LAST_STEP = ("--select", "fct_user_activity_daily", "--select", "fct_feature_usage_daily")
+DAYS = 40
+
+Tables = Mapping[str, str]
+"""By public table, its columns and rows as a fingerprint."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    output: str
+
+
+class Warm:
+    """Starts `sluice` commands as forks of one process that has imported everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self._output = folder / "output.txt"
+        self._process = subprocess.Popen(
+            [sys.executable, str(SCRIPT)],
+            cwd=PROJECT_ROOT,
+            env={**sluice_in(folder).environment, "PYTHONPATH": str(PROJECT_ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        return dict(json.loads(self._process.stdout.readline()))
+
+    def sluice(self, folder: Path, *arguments: str, learn: bool = False, **more: str) -> Ended:
+        assert self._process.stdin is not None
+        order = {
+            "arguments": arguments,
+            "environment": {
+                name: value
+                for name, value in sluice_in(folder, **more).environment.items()
+                if name.startswith("SLUICE_") or name in more
+            },
+            "output": str(self._output),
+            "learn": learn,
+        }
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return Ended(int(self._answer()["code"]), self._output.read_text())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@dataclass(frozen=True)
+class Company:
+    """One copy of the company at some moment."""
+
+    folder: Path
+    warm: Warm = field(repr=False)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(data_dir=self.folder / "data", dagster_home=self.folder / "dagster")
+
+    def __call__(self, *arguments: str, code: int | None = 0, **more: str) -> Ended:
+        ended = self.warm.sluice(self.folder, *arguments, **more)
+        assert code is None or ended.code == code, f"{arguments} → {ended.code}\n{ended.output}"
+        return ended
+
+    def run(self, code: int | None = 0, **more: str) -> Ended:
+        return self("run", *SELECTION, code=code, **more)
+
+    def killed_at(self, point: str, *arguments: str) -> Ended:
+        return self(*arguments, code=-9, **{CRASH_AT: point})
+
+    def full_at(self, point: str, *arguments: str) -> Ended:
+        return self(*arguments, code=None, **{DISK_FULL_AT: point})
+
+    def copy(self, folder: Path) -> Company:
+        """Landed files never change, so they are linked."""
+        shutil.copytree(self.folder, folder, symlinks=True, copy_function=_link_landed)
+        return Company(folder, self.warm)
+
+    def published(self, snapshot_id: str | None = None) -> Tables:
+        """What a consumer reads: every table of a snapshot, whole."""
+        wanted = snapshot_id or snapshots.current_id(self.settings)
+        if wanted is None:
+            return {}
+        connection = snapshots.open_published(self.settings, wanted)
+        try:
+            return {
+                key.partition(".")[2]: versions.fingerprint(connection, each)
+                for key, each in versions.relations(connection).items()
+                if not key.startswith("published._")
+            }
+        finally:
+            connection.close()
+
+    def kept(self) -> Iterator[Tables]:
+        for snapshot_id in snapshots.ids(self.settings):
+            yield self.published(snapshot_id)
+
+    def leftovers(self) -> list[Path]:
+        return [
+            path
+            for path in self.settings.published_dir.rglob("*")
+            if ".tmp" in path.name or path.suffix == ".wal"
+        ]
+
+    def gates(self) -> dict[str, str]:
+        with duckdb.connect() as connection:
+            rows = connection.execute(
+                "select key, arg_max(state, logged_at) from read_json(?, union_by_name = true,"
+                " columns = {key: 'varchar', state: 'varchar', logged_at: 'varchar'}) group by key",
+                [str(self.settings.data_dir / "landing/platform/gates/*/*.jsonl")],
+            ).fetchall()
+        return dict(rows)
+
+
+def _link_landed(source: str, target: str) -> None:
+    # Events of the log are appended as new files, and the summary beside them is replaced.
+    if "/landing/" in source and not source.endswith("_clock.json"):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)

@@ -1,0 +1,115 @@
+"""Which visits the crash points get, derived from their register; and the page that lists them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from warehouse.crash_points import POINTS
+
+Kind = Literal["kill", "full"]
+KINDS: tuple[Kind, ...] = ("kill", "full")
+# A whole run reaches these; the second of the two lists is reached by building the last step only.
+RUN = ("load", "build", "gate", "log")
+PUBLISH = ("publish", "pointer")
+COMMANDS = {
+    "rollback": ("rollback", "pointer", "log"),
+    "pin": ("pin", "log"),
+    "unpin": ("unpin", "log"),
+}
+EVERYTHING = "SLUICE_TEST_ALL"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One point, in one command, ended in one way."""
+
+    command: Literal["run", "publish", "rollback", "pin", "unpin"]
+    point: str
+    kind: Kind
+    phase: Literal["first", "next"] = "next"
+
+    def __str__(self) -> str:
+        return f"{self.command}-{self.point}-{self.kind}-{self.phase}"
+
+
+def every_visit() -> Iterator[Visit]:
+    """The whole cross product."""
+    for point in POINTS:
+        area = point.partition(".")[0]
+        for kind in KINDS:
+            if area in RUN + PUBLISH:
+                yield Visit("run", point, kind, "first")
+                yield Visit("run" if area in RUN else "publish", point, kind)
+            for command, areas in COMMANDS.items():
+                if area in areas:
+                    yield Visit(command, point, kind)  # type: ignore[arg-type]
+
+
+def visits() -> list[Visit]:
+    """Each point once, killed and full in turn; all of them for `make test-all`."""
+    everything = list(every_visit())
+    if os.environ.get(EVERYTHING):
+        return everything
+    turn = {point: KINDS[number % 2] for number, point in enumerate(POINTS)}
+    return [
+        each
+        for each in everything
+        if each.phase == "next" and (each.command in COMMANDS or each.kind == turn[each.point])
+    ]
+
+
+HOLDS = {
+    "run": "Consumers see the snapshot before the run, or (from `pointer.switched` on) the whole "
+    "one after it. The next `sluice run` ends with 0, its tables equal those of a run that nothing "
+    "disturbed, no gate is pending, nothing is left aside.",
+    "rollback": "Consumers see the snapshot before or the one rolled back to; rolling back again "
+    "works.",
+    "pin": "The pin is there whole or not at all, consumers see what they saw; pinning again "
+    "works.",
+    "unpin": "The pin is gone or there, consumers see what they saw; the pin can be set and taken "
+    "off again.",
+}
+
+
+def page(remake: str) -> str:
+    everything = list(every_visit())
+    lines = [
+        "# Crash matrix",
+        "",
+        "At each of these points the process is killed (`kill -9`) and, in another visit, the disk",
+        "is full. `make test` visits each point once, `make test-all` makes every visit. Made from",
+        "the register in `warehouse/crash_points.py`, not by hand; to make it anew:",
+        f"`{remake}`.",
+        "",
+        f"{len(POINTS)} points, {len(everything)} visits: "
+        + ", ".join(
+            f"{sum(each.kind == kind for each in everything)} {name}"
+            for kind, name in (("kill", "by kill -9"), ("full", "on a full disk"))
+        )
+        + ".",
+        "",
+        "| point | what is the case there | visited by | visits |",
+        "|---|---|---|---|",
+    ]
+    for point, what in POINTS.items():
+        here = [each for each in everything if each.point == point]
+        commands = dict.fromkeys(
+            "run" if each.command == "publish" else each.command for each in here
+        )
+        lines.append(f"| `{point}` | {what} | {', '.join(commands)} | {len(here)} |")
+    lines += ["", "## What holds after each", "", "| command | what is asserted |", "|---|---|"]
+    lines += [
+        f"| `sluice {'' if command == 'run' else 'published '}{command}` | {holds} |"
+        for command, holds in HOLDS.items()
+    ]
+    lines += [
+        "",
+        "A run is visited twice: the `first` one, with nothing published before, and a `next` one,",
+        "a day later. What the points cannot show, a file system that is really full, is tried in",
+        "`tests/warehouse/test_publish.py` and `tests/ingestion/test_bad_input.py`.",
+        "",
+    ]
+    return "\n".join(lines)

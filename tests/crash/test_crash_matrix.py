@@ -1,0 +1,150 @@
+"""At every named point of a run the process is killed, or the disk is full: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, Warm
+from crash.matrix import Visit, every_visit, page, visits
+from platform_under_test import sluice_in
+
+from warehouse import retention, snapshots
+from warehouse.crash_points import POINTS
+from warehouse.settings import PROJECT_ROOT
+
+REFERENCE = PROJECT_ROOT / "docs" / "reference" / "crash_matrix.md"
+UPDATE = "UPDATE_REFERENCE=1 .venv/bin/python -m pytest tests/crash -k page"
+FULL = ("is full", "No space left")
+
+
+@dataclass(frozen=True)
+class Bases:
+    """The company before its first run, before and after its next; and what is right after each."""
+
+    landed: Company
+    published: Company
+    next_day: Company
+    built: Company
+    done: Company
+
+    @property
+    def first_tables(self) -> Tables:
+        return self.published.published()
+
+    @property
+    def next_tables(self) -> Tables:
+        return self.done.published()
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
+    folder = tmp_path_factory.mktemp("crash")
+    here = folder / "landed"
+    sluice_in(here)("simulate", "--days", str(DAYS))
+    sluice_in(here)("doctor", code=None)
+    warm = Warm(here)
+    landed = Company(here, warm)
+    published = landed.copy(folder / "published")
+    warm.sluice(published.folder, "run", *SELECTION, learn=True)
+    next_day = published.copy(folder / "next")
+    next_day("simulate", "--next-day")
+    built = next_day.copy(folder / "built")
+    built.killed_at("publish.begun", "run", *SELECTION)
+    done = next_day.copy(folder / "done")
+    done.run()
+    yield Bases(landed, published, next_day, built, done)
+    warm.close()
+
+
+def end(company: Company, visit: Visit, *arguments: str) -> Ended:
+    if visit.kind == "kill":
+        return company.killed_at(visit.point, *arguments)
+    ended = company.full_at(visit.point, *arguments)
+    assert ended.code != 0 and any(sign in ended.output for sign in FULL), ended.output
+    return ended
+
+
+@pytest.mark.parametrize(
+    "visit", [each for each in visits() if each.command in ("run", "publish")], ids=str
+)
+def test_a_run_that_is_ended_anywhere_leaves_a_whole_snapshot_and_the_next_run_is_right(
+    bases: Bases, tmp_path: Path, visit: Visit
+) -> None:
+    base = bases.landed if visit.phase == "first" else bases.next_day
+    arguments = SELECTION
+    if visit.command == "publish":
+        base, arguments = bases.built, LAST_STEP
+    before = {} if visit.phase == "first" else bases.first_tables
+    after = bases.first_tables if visit.phase == "first" else bases.next_tables
+    company = base.copy(tmp_path / "company")
+
+    end(company, visit, "run", *arguments)
+    assert company.published() in (before, after)
+    for tables in company.kept():
+        assert tables in (before, after)
+    if visit.point == "pointer.switched":
+        assert company.published() == after
+
+    company("run", *arguments)
+    assert company.published() == after
+    assert company.leftovers() == []
+    assert set(company.gates().values()) == {"open"}
+    for file in (company.settings.data_dir / "landing" / "platform").rglob("*.jsonl"):
+        assert file.name.startswith(".") or [json.loads(each) for each in file.open()]
+
+
+@pytest.mark.parametrize(
+    "visit", [each for each in visits() if each.command == "rollback"], ids=str
+)
+def test_a_roll_back_that_is_ended_anywhere_has_happened_or_not(
+    bases: Bases, tmp_path: Path, visit: Visit
+) -> None:
+    company = bases.done.copy(tmp_path / "company")
+    [now, earlier] = snapshots.ids(company.settings)
+    end(company, visit, "published", "rollback", earlier)
+    is_back = visit.point in ("pointer.switched", "rollback.logged", "log.written_aside")
+    assert snapshots.current_id(company.settings) == (earlier if is_back else now)
+    assert list(company.kept()) == [bases.next_tables, bases.first_tables]
+    company("published", "rollback", earlier)
+    assert company.published() == bases.first_tables and company.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    "visit", [each for each in visits() if each.command in ("pin", "unpin")], ids=str
+)
+def test_a_pin_is_set_or_taken_off_whole(bases: Bases, tmp_path: Path, visit: Visit) -> None:
+    company = bases.done.copy(tmp_path / "company")
+    earlier = snapshots.ids(company.settings)[1]
+    pinning = ("published", "pin", earlier, "--because", "the audit of 2025", "--by", "ada")
+    if visit.command == "unpin":
+        company(*pinning)
+        end(company, visit, "published", "unpin", earlier)
+        assert retention.pins(company.settings) == {}
+    else:
+        end(company, visit, *pinning)
+        found = retention.pins(company.settings)
+        assert bool(found) == (visit.point in ("pin.kept", "log.written_aside"))
+    company(*pinning)
+    assert "the audit of 2025" in company("published", "list").output
+    company("published", "unpin", earlier)
+    assert company.published() == bases.next_tables
+    assert retention.pins(company.settings) == {}
+
+
+def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:
+    assert {each.point for each in every_visit() if each.kind == "kill"} == set(POINTS)
+    assert {each.point for each in every_visit() if each.kind == "full"} == set(POINTS)
+    assert {each.point for each in visits()} == set(POINTS)
+
+
+def test_the_page_of_the_matrix_is_made_from_the_register() -> None:
+    if os.environ.get("UPDATE_REFERENCE"):
+        REFERENCE.write_text(page(UPDATE))
+    assert REFERENCE.exists() and REFERENCE.read_text() == page(UPDATE), (
+        f"The crash points have changed. Make {REFERENCE.name} anew: {UPDATE}"
+    )

@@ -1,0 +1,171 @@
+"""What a published table holds: enough to know, mostly without reading it, what has changed.
+
+Three questions, the cheapest first: was the table built again at all (`build`), which days did
+its builds touch (`touches`), are its rows other ones (`content`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+import duckdb
+
+TABLE = "published._versions"
+BOOKS = "platform"
+MARKS = f"{BOOKS}.published"
+
+Action = Literal["kept", "days", "whole"]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view: its name in full, and its columns with their types."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """`build`: the run that built and judged it. `written_in`: where its rows come from.
+
+    `touches` is the last build of a table that rebuilds only touched days. `content` names columns,
+    row count and rows as a bag; it is empty where nobody had to read the rows.
+    """
+
+    build: str = ""
+    touches: int | None = None
+    content: str = ""
+    written_in: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What has to be done to a table of the previous snapshot, and what it holds afterwards."""
+
+    action: Action
+    version: Version
+    days: tuple[date, ...] = ()
+
+
+def workshop_knows(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> bool:
+    """Did this workshop make the snapshot? One that was put back from a backup did not."""
+    if not _exists(connection, MARKS):
+        return False
+    found = connection.execute(
+        f"select 1 from {MARKS} where snapshot_id = ?", [snapshot_id]
+    ).fetchall()
+    return bool(found)
+
+
+def leave_mark(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> None:
+    connection.execute(f"create schema if not exists {BOOKS}")
+    connection.execute(f"create table if not exists {MARKS} (snapshot_id varchar)")
+    connection.execute(f"insert into {MARKS} values (?)", [snapshot_id])
+
+
+def last_touches(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """By model, the newest build that touched any of its days."""
+    if not _exists(connection, f"{BOOKS}.touches"):
+        return {}
+    rows = connection.execute(
+        f"select model, max(build_id) from {BOOKS}.touches group by model"
+    ).fetchall()
+    return dict(rows)
+
+
+def change(
+    connection: duckdb.DuckDBPyConnection,
+    relation: Relation,
+    published: Relation | None,
+    now: Version,
+    before: Version,
+    *,
+    partition_by: str,
+    is_descendant: bool,
+) -> Change:
+    """Compare the workshop's relation with what the previous snapshot holds of it, if anything.
+
+    Only a workshop that descends from the one that published (`is_descendant`) may be believed
+    about builds and days: in a rebuilt one they begin anew.
+    """
+    if published is None or relation.columns != published.columns:
+        return Change("whole", replace(now, content=fingerprint(connection, relation)))
+    if is_descendant and now.build and now.build == before.build:
+        return Change("kept", before)
+    if is_descendant and before.touches is not None and now.touches is not None and partition_by:
+        if now.touches == before.touches:
+            return Change("kept", replace(before, build=now.build))
+        days = _touched_since(connection, relation.name, before.touches)
+        if now.touches > before.touches and _are_few(
+            connection, published.name, partition_by, days
+        ):
+            return Change("days", now, days)
+    content = fingerprint(connection, relation)
+    if content == before.content:
+        return Change("kept", replace(before, build=now.build, touches=now.touches))
+    return Change("whole", replace(now, content=content))
+
+
+def _touched_since(
+    connection: duckdb.DuckDBPyConnection, relation: str, build: int
+) -> tuple[date, ...]:
+    model = relation.rpartition(".")[2].strip('"')
+    rows = connection.execute(
+        f"select distinct partition_on from {BOOKS}.touches where model = ? and build_id > ?"
+        " order by partition_on",
+        [model, build],
+    ).fetchall()
+    return tuple(day for (day,) in rows)
+
+
+def _are_few(
+    connection: duckdb.DuckDBPyConnection, published: str, partition_by: str, days: Sequence[date]
+) -> bool:
+    """Replacing most days leaves the table out of order; then it is cheaper to write it anew."""
+    [[all_days]] = connection.execute(
+        f'select count(distinct "{partition_by}") from {published}'
+    ).fetchall()
+    return len(days) * 2 <= int(all_days)
+
+
+def fingerprint(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
+    """Columns, row count and rows as a bag, whatever their order."""
+    listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in relation.columns)
+    [[count, total]] = connection.execute(
+        f"select count(*), coalesce(sum(hash({listed})::hugeint), 0) from {relation.name}"
+    ).fetchall()
+    shape = hashlib.sha256(repr(relation.columns).encode()).hexdigest()[:16]
+    return f"{shape}:{count}:{total}"
+
+
+def relations(connection: duckdb.DuckDBPyConnection, catalog: str = "") -> dict[str, Relation]:
+    """Every table and view of a catalog (the workshop's unless named), all at one look."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for schema, table, column, kind in connection.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+        " where database_name = coalesce(nullif(?, ''), current_database()) order by column_index",
+        [catalog],
+    ).fetchall():
+        found.setdefault(f"{schema}.{table}", []).append((column, kind))
+    prefix = f"{catalog}." if catalog else ""
+    return {key: Relation(_named(prefix, key), tuple(each)) for key, each in found.items()}
+
+
+def _named(prefix: str, key: str) -> str:
+    schema, _, table = key.partition(".")
+    return f'{prefix}"{schema}"."{table}"'
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    schema, _, name = table.partition(".")
+    rows = connection.execute(
+        "select 1 from duckdb_tables() where database_name = current_database()"
+        " and schema_name = ? and table_name = ?",
+        [schema, name],
+    ).fetchall()
+    return bool(rows)
