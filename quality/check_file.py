@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from quality.thresholds import Threshold
+from quality.variables import filled
 from quality.vocabulary import DEFAULT_WINDOW_DAYS, OURS
 from warehouse.errors import SluiceError
 
@@ -16,6 +18,14 @@ CHECKS_DIR = Path(__file__).resolve().parent / "checks"
 
 class CheckFileError(SluiceError):
     """A check file that cannot be trusted: nothing of it is run, its gate stays closed."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A check that is evaluated and told, but does not close the gate, up to and with a day."""
+
+    until: date
+    because: str
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,17 @@ class DeclaredCheck:
     column: str = ""
     line: int = 0
     body: Mapping[str, Any] = field(default_factory=dict)
+    trial: Trial | None = None
+
+    def is_observed(self, today: date) -> bool:
+        return self.trial is not None and today <= self.trial.until
+
+    def filled(self, variables: Mapping[str, str]) -> DeclaredCheck:
+        body = {
+            word: filled(value, variables) if isinstance(value, str) else value
+            for word, value in self.body.items()
+        }
+        return replace(self, body=body)
 
     @property
     def by_soda(self) -> bool:

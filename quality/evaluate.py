@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from catalog.catalog import Catalog, Dataset
-from quality import gate, own_checks, soda
+from quality import comparing, gate, history, own_checks, soda
 from quality.checks import (
     CHECKS_DIR,
     CheckFile,
@@ -18,9 +19,13 @@ from quality.checks import (
     DeclaredCheck,
     load,
 )
-from quality.evaluation import CheckResult, Evaluation, closed
+from quality.comparing import Subject
+from quality.evaluation import CheckResult, Evaluation, closed, unevaluated
+from quality.sample import rows_at_fault
+from quality.variables import filled
 from quality.vocabulary import DEFAULT_WINDOW_DAYS
 from warehouse.clock import as_of as clock_as_of
+from warehouse.clock import wall_clock
 from warehouse.settings import Settings
 
 
@@ -59,12 +64,24 @@ def evaluate(
         {each.key: _window(files.get(each.key)) for each in raw},
         now,
     )
-    scans = [
-        soda.Scan(each, file, _after(windows.get(each.key)))
+    subjects = [
+        Subject(each, file, windows.get(each.key))
         for each in datasets
         if (file := files.get(each.key)) is not None and _key(each) in present
     ]
-    answered = soda.run(connection, scans, now.isoformat())
+    answered = soda.run(
+        connection,
+        [soda.Scan(each.dataset, each.file, _after(each.batches)) for each in subjects],
+        now.isoformat(),
+    )
+    pasts = history.read(settings, comparing.remembered(each.file for each in subjects))
+    explained: dict[str, list[CheckResult]] = {}
+    for subject in subjects:
+        given = [
+            *answered[subject.dataset.key],
+            *comparing.answers(connection, catalog, subject, pasts, now),
+        ]
+        explained[subject.dataset.key] = _explained(connection, catalog, subject, given, now)
     found: dict[str, Evaluation] = {
         key: closed(key, "dataset", "no such dataset in the catalog") for key in unknown
     }
@@ -80,7 +97,7 @@ def evaluate(
                 if window is not None
                 else own_checks.column_freshness_check(connection, each, now)
             )
-        checks += _in_order(files.get(each.key), answered.get(each.key, ()), window)
+        checks += _in_order(files.get(each.key), explained.get(each.key, ()))
         found[each.key] = Evaluation(
             each.key, tuple(checks), window.newest if window is not None else None
         )
@@ -116,33 +133,44 @@ def _files(
     return files, broken
 
 
-def _in_order(
-    file: CheckFile | None,
+def _explained(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    subject: Subject,
     answers: Iterable[CheckResult],
-    window: own_checks.Batches | None,
+    now: datetime,
 ) -> list[CheckResult]:
+    """Failing checks with some of the rows that they are about."""
+    declared = {check.check_id: check for check in subject.file.checks}
+    variables = subject.variables(now)
+    return [
+        replace(
+            each,
+            sample=rows_at_fault(
+                connection,
+                catalog,
+                subject.dataset,
+                declared[each.check_id].filled(variables),
+                [filled(part, variables) for part in subject.due],
+            ),
+        )
+        if each.outcome == "fail" and not each.sample
+        else each
+        for each in answers
+    ]
+
+
+def _in_order(file: CheckFile | None, answers: Iterable[CheckResult]) -> list[CheckResult]:
     """One result per check that the file declares, whatever was answered."""
     given = {answer.check_id: answer for answer in answers}
-    results: list[CheckResult] = []
-    for check in file.checks if file is not None else ():
-        if check.type == "quarantined" and window is not None:
-            results.append(own_checks.quarantine_check(check, window))
-        else:
-            results.append(given.get(check.check_id) or _unanswered(check))
-    return results
-
-
-def _unanswered(check: DeclaredCheck) -> CheckResult:
-    return CheckResult(
-        check.check_id,
-        check.type,
-        check.name,
-        "not_evaluated",
-        None,
-        str(check.threshold),
-        check.column,
-        "not evaluated (there is no table to check)",
-    )
+    today = wall_clock().date()
+    return [
+        replace(
+            given.get(check.check_id) or unevaluated(check, "there is no table to check"),
+            is_observed=check.is_observed(today),
+        )
+        for check in (file.checks if file is not None else ())
+    ]
 
 
 def _window(file: CheckFile | None) -> int:

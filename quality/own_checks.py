@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import duckdb
 
 from catalog.catalog import Dataset
 from quality.check_file import DeclaredCheck
-from quality.evaluation import CheckResult, measured, shown
+from quality.evaluation import CheckResult, answered, measured, shown
 from quality.thresholds import Comparison, Threshold
+from warehouse.engine_words import engine_message
 
 RECEIVED_ON = re.compile(r"(?:^|/)(\d{4}-\d{2}-\d{2})/")
 
@@ -47,6 +48,7 @@ class Batches:
     loaded_rows: int
     quarantined_rows: int
     received_on: date | None
+    rows_by_day: Mapping[date, int] = field(default_factory=dict)
 
 
 def declared(dataset: Dataset) -> tuple[DeclaredCheck, ...]:
@@ -170,7 +172,16 @@ def _due(
         loaded_rows=sum(each.rows for each in due),
         quarantined_rows=sum(each.quarantined for each in due),
         received_on=past[0] if past else None,
+        rows_by_day=_rows_by_day(ledger),
     )
+
+
+def _rows_by_day(ledger: Sequence[_Batch]) -> dict[date, int]:
+    found: dict[date, int] = {}
+    for each in ledger:
+        if each.received_on is not None:
+            found[each.received_on] = found.get(each.received_on, 0) + each.rows
+    return found
 
 
 def _was_seen(ledger: Sequence[_Batch], opened: Position) -> bool:
@@ -192,15 +203,8 @@ def quarantine_check(check: DeclaredCheck, batches: Batches) -> CheckResult:
         received = batches.loaded_rows + batches.quarantined_rows
         value = 100.0 * value / received if received else 0.0
     outcome = check.threshold.judge(value)
-    return CheckResult(
-        check.check_id,
-        check.type,
-        check.name,
-        outcome,
-        value,
-        str(check.threshold),
-        message="" if outcome == "pass" else measured(check.threshold, value),
-    )
+    message = "" if outcome == "pass" else measured(check.threshold, value)
+    return answered(check, outcome, value, message)
 
 
 def arrival_check(dataset: Dataset, batches: Batches, as_of: datetime) -> CheckResult:
@@ -223,7 +227,7 @@ def column_freshness_check(
             [as_of],
         ).fetchone()
     except duckdb.Error as error:
-        return _stale(dataset, None, as_of, f"cannot be measured: {str(error).splitlines()[0]}")
+        return _stale(dataset, None, as_of, f"cannot be measured: {engine_message(str(error))}")
     return _stale(dataset, row[0] if row else None, as_of, "holds no row up to now")
 
 
@@ -233,7 +237,14 @@ def _stale(dataset: Dataset, newest: datetime | None, as_of: datetime, none: str
     threshold = Threshold(Comparison("must_be_less_than", hours))
     if newest is None:
         return CheckResult(
-            "freshness", "freshness", "hours behind", "fail", None, str(threshold), message=none
+            "freshness",
+            "freshness",
+            "hours behind",
+            "fail",
+            None,
+            str(threshold),
+            message=none,
+            expected_high=hours,
         )
     behind = max(0.0, (as_of - newest).total_seconds() / 3600)
     outcome = threshold.judge(behind)
@@ -251,4 +262,5 @@ def _stale(dataset: Dataset, newest: datetime | None, as_of: datetime, none: str
         behind,
         str(threshold),
         message=message,
+        expected_high=hours,
     )

@@ -14,29 +14,21 @@ from yaml import Node, ScalarNode
 
 from catalog.catalog import Catalog, Dataset
 from quality.check_file import CheckFile, DeclaredCheck
+from quality.masking import is_personal
+from quality.reading_settings import SettingReader
+from quality.reading_thresholds import threshold
 from quality.strict_yaml import Entry, StrictYaml
-from quality.thresholds import (
-    COMPARISONS,
-    LOWER_BOUNDS,
-    RANGES,
-    UPPER_BOUNDS,
-    Comparison,
-    Level,
-    Threshold,
-)
+from quality.thresholds import Threshold
 from quality.vocabulary import (
+    ARRIVAL,
     COLUMN_CHECKS,
     DATASET_CHECKS,
     DEFAULT_WINDOW_DAYS,
     DEFAULTS,
-    FORMAT_KEYS,
-    FORMATS,
-    FUNCTIONS,
-    LISTS,
-    PERCENT_ALLOWED,
-    PLATFORM_COLUMNS,
+    ON_EVERY_CHECK,
     RAW_VARIABLES,
-    REFERENCE_KEYS,
+    REVEALING,
+    SHARES_DEFAULT,
     VALIDITY,
     VARIABLES,
 )
@@ -51,11 +43,8 @@ class _Reader:
         variables = RAW_VARIABLES if dataset.layer == "raw" else VARIABLES
         self.yaml = StrictYaml(path, variables)
         self.path = path
-        self.catalog = catalog
         self.dataset = dataset
-        self.columns = {column.name for column in dataset.columns}
-        if dataset.layer == "raw":
-            self.columns |= set(PLATFORM_COLUMNS)
+        self.settings = SettingReader(self.yaml, catalog, dataset)
         self.ids: set[str] = set()
 
     def read(self) -> CheckFile:
@@ -75,13 +64,10 @@ class _Reader:
             window = int(self.yaml.number(top["window_days"][1], "window_days"))
             if window < 1:
                 raise self.yaml.error(top["window_days"][1], "window_days must be at least 1")
-        return CheckFile(
-            self.dataset.key,
-            self.path,
-            tuple(checks),
-            self.yaml.text(top["filter"][1], "filter") if "filter" in top else "",
-            window,
-        )
+        filter_sql = ""
+        if "filter" in top:
+            filter_sql = self.settings.read("", "filter", top["filter"][1], None)
+        return CheckFile(self.dataset.key, self.path, tuple(checks), filter_sql, window)
 
     def _columns(self, entry: Entry | None) -> Iterator[DeclaredCheck]:
         seen: set[str] = set()
@@ -90,7 +76,7 @@ class _Reader:
             self.yaml.known(column, ("name", "checks"), "a column")
             if "name" not in column:
                 raise self.yaml.error(node, "a column needs its `name`")
-            name = self._column(column["name"][1])
+            name = self.settings.column(column["name"][1])
             if name in seen:
                 raise self.yaml.error(node, f"column `{name}` stands here twice; join its checks")
             seen.add(name)
@@ -124,27 +110,43 @@ class _Reader:
     ) -> DeclaredCheck:
         empty = isinstance(body, ScalarNode) and body.tag == "tag:yaml.org,2002:null"
         given = {} if empty else self.yaml.mapping(body, f"`{kind}`")
-        self.yaml.known(given, ("name", "threshold", *settings), f"`{kind}`")
+        self.yaml.known(given, (*ON_EVERY_CHECK, *settings), f"`{kind}`")
+        other = self.settings.other(given)
         values = {
-            word: self._setting(word, node)
+            word: self.settings.read(kind, word, node, other)
             for word, (_, node) in given.items()
-            if word not in ("name", "threshold")
+            if word not in ON_EVERY_CHECK
         }
         self._required(kind, values, key, column)
-        threshold = DEFAULTS.get(kind)
+        self._revealing(values, key, column)
+        bound = SHARES_DEFAULT if values.get("measure") == "shares" else DEFAULTS.get(kind)
         if "threshold" in given:
-            threshold = self._threshold(given["threshold"][1], kind)
-        if threshold is None:
+            bound = threshold(self.yaml, given["threshold"][1], kind)
+        if bound is None:
             raise self.yaml.error(key, f"`{kind}` needs a `threshold`")
+        return self._declared(kind, values, given, bound, key, column)
+
+    def _declared(
+        self,
+        kind: str,
+        values: Mapping[str, Any],
+        given: Mapping[str, Entry],
+        bound: Threshold,
+        key: Node,
+        column: str,
+    ) -> DeclaredCheck:
         name = self.yaml.text(given["name"][1], "name") if "name" in given else ""
+        measured = values.get("function") or values.get("measure")
+        trial = self.settings.trial(given["observe_only"][1]) if "observe_only" in given else None
         return DeclaredCheck(
-            self._id(name or " ".join(filter(None, (column, values.get("function"), kind)))),
+            self._id(name or " ".join(filter(None, (column, measured, kind)))),
             kind,
             name or _described(kind, values, column),
-            threshold,
+            bound,
             column,
             key.start_mark.line + 1,
             values,
+            trial,
         )
 
     def _required(self, kind: str, values: Mapping[str, Any], key: Node, column: str) -> None:
@@ -156,99 +158,26 @@ class _Reader:
             raise self.yaml.error(key, "`aggregate` needs a `function`")
         if kind == "invalid" and not any(word in VALIDITY for word in values):
             raise self.yaml.error(key, "`invalid` needs to be told what is valid")
+        if kind == "reconciliation" and "with" not in values:
+            raise self.yaml.error(key, "`reconciliation` needs the dataset to compare `with`")
+        if kind == "reconciliation" and "with_expression" in values and "expression" not in values:
+            raise self.yaml.error(key, "`with_expression` needs an `expression` to be held against")
+        if column and kind in ("anomaly", "change_over_time") and "measure" not in values:
+            raise self.yaml.error(key, f"`{kind}` of a column needs its `measure`")
+        if values.get("measure") == "shares" and "by_day" not in values:
+            raise self.yaml.error(key, "`shares` needs `by_day`: its history is in the data")
+        if values.get("compared_with") == "previous" and values.get("values", 1) != 1:
+            raise self.yaml.error(key, "`previous` is one value; for more say `last_values`")
+        if values.get("by_day") == ARRIVAL and (column or {"expression", "filter"} & set(values)):
+            raise self.yaml.error(key, f"by `{ARRIVAL}` only the rows of files are counted")
 
-    def _setting(self, word: str, node: Node) -> Any:
-        if word in LISTS:
-            values = [self.yaml.scalar(each, word) for each in self.yaml.sequence(node, word)]
-            if not values:
-                raise self.yaml.error(node, f"`{word}` is empty")
-            return values
-        if word in FORMATS:
-            given = self.yaml.mapping(node, f"`{word}`")
-            self.yaml.known(given, FORMAT_KEYS, f"`{word}`")
-            if set(given) != set(FORMAT_KEYS):
-                raise self.yaml.error(node, f"`{word}` needs `regex` and `name`")
-            return {each: self.yaml.text(value, each) for each, (_, value) in given.items()}
-        if word == "columns":
-            return [self._column(each) for each in self.yaml.sequence(node, word)]
-        if word == "valid_reference_data":
-            return self._reference(node)
-        if word == "function":
-            function = self.yaml.text(node, word)
-            self.yaml.one_of(node, function, FUNCTIONS, "function")
-            return function
-        if word.startswith("valid_"):
-            return self.yaml.number(node, word)
-        return self.yaml.text(node, word)
-
-    def _reference(self, node: Node) -> dict[str, str]:
-        given = self.yaml.mapping(node, "`valid_reference_data`")
-        self.yaml.known(given, REFERENCE_KEYS, "`valid_reference_data`")
-        if set(given) != set(REFERENCE_KEYS):
-            raise self.yaml.error(node, "`valid_reference_data` needs `dataset` and `column`")
-        key = self.yaml.text(given["dataset"][1], "dataset")
-        self.yaml.one_of(given["dataset"][1], key, self.catalog.datasets, "dataset")
-        dataset = self.catalog[key]
-        column = self.yaml.text(given["column"][1], "column")
-        names = [each.name for each in dataset.columns]
-        if names:
-            self.yaml.one_of(given["column"][1], column, names, f"column of {key}")
-        return {"dataset": key, "schema": dataset.schema, "table": dataset.name, "column": column}
-
-    def _threshold(self, node: Node, kind: str) -> Threshold:
-        given = self.yaml.mapping(node, "a threshold")
-        self.yaml.known(given, (*COMPARISONS, "metric", "level", "additional"), "a threshold")
-        percent = False
-        if "metric" in given:
-            metric = self.yaml.text(given["metric"][1], "metric")
-            self.yaml.one_of(given["metric"][1], metric, ("count", "percent"), "metric")
-            percent = metric == "percent"
-            if percent and kind not in PERCENT_ALLOWED:
-                raise self.yaml.error(given["metric"][1], f"`{kind}` has no percentage")
-        first = self._comparison(node, given)
-        if "additional" not in given:
-            return Threshold(first, None, percent)
-        inner = given["additional"][1]
-        nested = self.yaml.mapping(inner, "`additional`")
-        self.yaml.known(nested, (*COMPARISONS, "level"), "`additional`")
-        second = self._comparison(inner, nested)
-        if second.level == first.level:
-            raise self.yaml.error(inner, f"both thresholds have the level `{first.level}`")
-        return Threshold(first, second, percent)
-
-    def _comparison(self, node: Node, given: Mapping[str, Entry]) -> Comparison:
-        words = [word for word in COMPARISONS if word in given]
-        if len(words) != 1:
+    def _revealing(self, values: Mapping[str, Any], key: Node, column: str) -> None:
+        """A check's value goes into the log, so it must not be what one person is or has."""
+        measured = values.get("function") or values.get("measure")
+        if column and measured in REVEALING and is_personal(self.dataset, column):
             raise self.yaml.error(
-                node, f"a threshold needs exactly one comparison, this one has {len(words)}"
+                key, f"`{column}` is personal, and `{measured}` of it would show one person's"
             )
-        level: Level = "fail"
-        if "level" in given:
-            spelt = self.yaml.text(given["level"][1], "level")
-            self.yaml.one_of(given["level"][1], spelt, ("fail", "warn"), "level")
-            level = "warn" if spelt == "warn" else "fail"
-        value = given[words[0]][1]
-        if words[0] not in RANGES:
-            return Comparison(words[0], self.yaml.number(value, words[0]), level)
-        return Comparison(words[0], self._bounds(value, words[0]), level)
-
-    def _bounds(self, node: Node, word: str) -> dict[str, float]:
-        given = self.yaml.mapping(node, f"`{word}`")
-        self.yaml.known(given, (*LOWER_BOUNDS, *UPPER_BOUNDS), f"`{word}`")
-        bounds = {each: self.yaml.number(value, each) for each, (_, value) in given.items()}
-        lower = [bounds[each] for each in LOWER_BOUNDS if each in bounds]
-        upper = [bounds[each] for each in UPPER_BOUNDS if each in bounds]
-        if len(lower) != 1 or len(upper) != 1:
-            raise self.yaml.error(node, f"`{word}` needs one lower and one upper bound")
-        inverted = lower[0] > upper[0] if word == "must_be_between" else lower[0] < upper[0]
-        if inverted:
-            raise self.yaml.error(node, f"the bounds of `{word}` are the wrong way round")
-        return bounds
-
-    def _column(self, node: Node) -> str:
-        name = self.yaml.text(node, "name")
-        self.yaml.one_of(node, name, self.columns, f"column of {self.dataset.key}")
-        return name
 
     def _items(self, entry: Entry | None, word: str) -> list[Node]:
         return [] if entry is None else self.yaml.sequence(entry[1], word)
@@ -270,5 +199,15 @@ def _described(kind: str, values: Mapping[str, Any], column: str) -> str:
         return "duplicates of " + ", ".join(values["columns"])
     if kind in ("failed_rows", "metric"):
         return f"{kind.replace('_', ' ')}: {' '.join(str(next(iter(values.values()))).split())}"
+    what = f"{values['measure']} of {column}" if column and "measure" in values else ""
+    what = what or str(values.get("expression", "rows"))
+    if kind == "reconciliation":
+        return f"{what} as in {values['with']}"
+    if kind == "anomaly":
+        return f"{what} as usual"
+    if kind == "change_over_time":
+        return (
+            f"{what} compared with {values.get('compared_with', 'last_values').replace('_', ' ')}"
+        )
     words = {"row_count": "rows", "quarantined": "quarantined rows", "duplicate": "duplicates"}
     return f"{words.get(kind, kind)} of {column}" if column else words.get(kind, kind)

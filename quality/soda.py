@@ -19,8 +19,9 @@ import yaml
 
 from catalog.catalog import Dataset
 from quality.check_file import CheckFile, DeclaredCheck
-from quality.evaluation import CheckResult, measured
+from quality.evaluation import CheckResult, answered, measured
 from quality.thresholds import Outcome, Threshold
+from warehouse.engine_words import engine_message
 
 if TYPE_CHECKING:
     from soda_core.contracts.contract_verification import ContractVerificationSessionResult
@@ -61,7 +62,8 @@ def run(
         answers = list(session.contract_verification_results)
         fault = "" if len(answers) == len(asked) else "Soda answered for other datasets than asked"
     except Exception as error:  # Soda raises whatever its parts raise; all of it closes the gate.
-        answers, fault = [], f"Soda stopped: {type(error).__name__}: {error}"
+        answers = []
+        fault = engine_message(f"Soda stopped: {type(error).__name__}: {error}")
     found: dict[str, tuple[CheckResult, ...]] = {scan.dataset.key: () for scan in scans}
     for index, scan in enumerate(asked):
         answer = answers[index] if not fault else None
@@ -155,13 +157,13 @@ def _fault(answer: Any) -> str:
     if answer is None:
         return ""
     if getattr(answer, "error", None) is not None:
-        return str(answer.error)
+        return engine_message(str(answer.error))
     for record in getattr(answer, "log_records", None) or ():
         if record.levelname in ("ERROR", "CRITICAL"):
             text = record.getMessage()
             problem = getattr(record, "exc_info", None)
             detail = str(problem[1]) if problem and problem[1] is not None else ""
-            return " ".join((detail or text).split())[:400]
+            return engine_message(detail or text)
     return ""
 
 
@@ -182,16 +184,7 @@ def _judge(check: DeclaredCheck, answers: Sequence[Any], fault: str) -> CheckRes
         message = measured(threshold, value)
     if outcome == "not_evaluated":
         message = f"not evaluated ({fault})" if fault else "not evaluated (no rows to measure?)"
-    return CheckResult(
-        check.check_id,
-        check.type,
-        check.name,
-        outcome,
-        value,
-        str(threshold),
-        check.column,
-        message,
-    )
+    return answered(check, outcome, value, message)
 
 
 def _number(value: Any) -> float | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Level = Literal["fail", "warn"]
@@ -40,6 +40,25 @@ class Comparison:
             return (above and below) if self.operator == "must_be_between" else (above or below)
         word = self.operator.removeprefix("must_").removeprefix("be_")
         return _compare(word, value, self.operand)
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest value that is expected, where the comparison has them."""
+        if isinstance(self.operand, Mapping):
+            if self.operator == "must_be_not_between":
+                return None, None
+            return self.operand[self._lower[0]], self.operand[self._upper[0]]
+        if self.operator == "must_be":
+            return self.operand, self.operand
+        if "greater" in self.operator:
+            return self.operand, None
+        return (None, self.operand) if "less" in self.operator else (None, None)
+
+    def moved(self, move: Callable[[float], float]) -> Comparison:
+        if isinstance(self.operand, Mapping):
+            bounds = {word: move(bound) for word, bound in self.operand.items()}
+            return replace(self, operand=bounds)
+        return replace(self, operand=move(self.operand))
 
     @property
     def _lower(self) -> list[str]:
@@ -83,6 +102,17 @@ class Threshold:
             return "not_evaluated"
         breached = {each.level for each in self.comparisons if not each.holds(value)}
         return "fail" if "fail" in breached else "warn" if "warn" in breached else "pass"
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """Of the level that closes, else of the one that warns."""
+        closing = [each for each in self.comparisons if each.level == "fail"]
+        return (closing or list(self.comparisons))[0].limits
+
+    def moved(self, move: Callable[[float], float]) -> Threshold:
+        """The same comparisons, with other numbers: bounds of a change as bounds of a value."""
+        second = self.second.moved(move) if self.second is not None else None
+        return Threshold(self.first.moved(move), second)
 
     def breached(self, value: float) -> str:
         """The comparisons that this value does not meet, in words."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.clock import as_of
+from warehouse.engine_words import engine_message
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT, Settings
 
@@ -177,7 +178,7 @@ def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:
             NodeResult(
                 unique_id=item.node.unique_id,
                 status=str(item.status),
-                message=item.message or "",
+                message=engine_message(item.message or ""),
                 failures=int(item.failures or 0),
                 seconds=float(item.execution_time or 0.0),
                 rows=int(rows) if isinstance(rows, int) and rows >= 0 else None,
