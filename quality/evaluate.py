@@ -99,7 +99,10 @@ def evaluate(
             )
         checks += _in_order(files.get(each.key), explained.get(each.key, ()))
         found[each.key] = Evaluation(
-            each.key, tuple(checks), window.newest if window is not None else None
+            each.key,
+            tuple(checks),
+            window.newest if window is not None else None,
+            arrived_at=window.arrived_at if window is not None else None,
         )
     spent = (time.perf_counter() - started) / max(1, len(wanted))
     return tuple(replace(found[key], seconds=spent) for key in wanted)

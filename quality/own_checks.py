@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 
@@ -37,6 +37,14 @@ class _Batch:
     rows: int
     quarantined: int
     loaded_at: datetime
+    stamp: str
+
+    @property
+    def arrived_at(self) -> datetime:
+        """A local file's time of writing; a store's tag tells no time."""
+        if self.stamp.isdigit():
+            return datetime.fromtimestamp(int(self.stamp) / 1e9, UTC)
+        return self.loaded_at
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Batches:
     loaded_rows: int
     quarantined_rows: int
     received_on: date | None
+    arrived_at: datetime | None = None
+    """When the first file came that the gate has not opened on."""
     rows_by_day: Mapping[date, int] = field(default_factory=dict)
 
 
@@ -138,15 +148,15 @@ def batches(
     try:
         rows = connection.execute(
             "select source, entity, batch_id, file, row_count, loaded_at,"
-            " coalesce(unread, 0) from raw_ledger.batches left join"
+            " coalesce(unread, 0), coalesce(file_stamp, '') from raw_ledger.batches left join"
             " (select batch_id, count(*) as unread from raw_ledger.quarantine"
             " where replayed_at is null group by batch_id) using (batch_id)"
         ).fetchall()
     except duckdb.CatalogException:
         rows = []
-    for source, entity, batch_id, file, row_count, loaded_at, unread in rows:
+    for source, entity, batch_id, file, row_count, loaded_at, unread, stamp in rows:
         found.setdefault(f"raw.{source}.{entity}", []).append(
-            _Batch(batch_id, _received_on(file), row_count or 0, unread, loaded_at)
+            _Batch(batch_id, _received_on(file), row_count or 0, unread, loaded_at, stamp)
         )
     return {
         each.key: _due(found.get(each.key, []), opened.get(each.key), window_days[each.key], as_of)
@@ -166,6 +176,7 @@ def _due(
         after = min(opened.batch_id, min(recent) - 1)
     due = [each for each in ledger if each.batch_id > after]
     past = [day for day in days if day <= as_of.date()]
+    news = [each for each in ledger if opened is None or each.batch_id > opened.batch_id]
     return Batches(
         newest=max((each.batch_id for each in ledger), default=None),
         after=after,
@@ -173,6 +184,7 @@ def _due(
         quarantined_rows=sum(each.quarantined for each in due),
         received_on=past[0] if past else None,
         rows_by_day=_rows_by_day(ledger),
+        arrived_at=min((each.arrived_at for each in news), default=None),
     )
 
 

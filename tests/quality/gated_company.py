@@ -90,7 +90,8 @@ def company(settings_here: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         create schema marts;
         create table seeds.currencies as select unnest(['USD', 'EUR']) as currency;
         create table raw_ledger.batches (batch_id bigint, source varchar, entity varchar,
-            file varchar, row_count bigint, quarantined_count bigint, loaded_at timestamptz);
+            file varchar, row_count bigint, quarantined_count bigint, loaded_at timestamptz,
+            file_stamp varchar);
         create table raw_ledger.quarantine (batch_id bigint, replayed_at timestamptz);
         create table raw_crm.leads as select 'l1' as lead_id, 0::bigint as _batch_id;
         create table raw_billing.payments (payment_id varchar, amount decimal(18,2),
@@ -116,7 +117,7 @@ def deliver(connection: duckdb.DuckDBPyConnection, batch: int, day: str, rows: s
         f" select *, null, {batch}, '{file}', 1, now() from ({rows})"
     )
     connection.execute(
-        "insert into raw_ledger.batches select ?, 'billing', 'payments', ?, count(*), 0, now()"
+        "insert into raw_ledger.batches select ?, 'billing', 'payments', ?, count(*), 0, now(), ''"
         " from raw_billing.payments where _batch_id = ?",
         [batch, file, batch],
     )
