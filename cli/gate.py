@@ -17,7 +17,7 @@ from warehouse.settings import settings
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog, Dataset
-    from quality.gate import GateState
+    from quality.gate_state import GateState
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -121,10 +121,10 @@ def open_(dataset: str, because: str, until: str, by: str) -> None:
     It is recorded with your name, shown wherever the gate is, and ends by itself. What closed the
     gate is looked at again afterwards.
     """
-    from quality import gate as gates
+    from quality import by_hand
 
     found = _named(_states()[0], dataset)
-    state = gates.open_anyway(settings(), found.key, by, because, moment(until, wall_clock()))
+    state = by_hand.open_anyway(settings(), found.key, by, because, moment(until, wall_clock()))
     say(f"✓ {state}")
     say("  `sluice run` builds and publishes what it kept back.")
 
@@ -135,10 +135,10 @@ def open_(dataset: str, because: str, until: str, by: str) -> None:
 @by_option
 def accept(dataset: str, because: str, by: str) -> None:
     """The rows that a source's DATASET closed on are right: do not look at them again."""
-    from quality import gate as gates
+    from quality import by_hand
 
     found = _named(_states()[0], dataset)
-    say(f"✓ {gates.accept(settings(), found.key, by, because)}")
+    say(f"✓ {by_hand.accept(settings(), found.key, by, because)}")
     say("  `sluice run` builds and publishes what it kept back.")
 
 
@@ -148,10 +148,10 @@ def accept(dataset: str, because: str, by: str) -> None:
 @by_option
 def close(dataset: str, because: str, by: str) -> None:
     """Shut a DATASET's gate by hand; its next passing evaluation opens it."""
-    from quality import gate as gates
+    from quality import by_hand
 
     found = _named(_states()[0], dataset)
-    say(f"✓ {gates.close_by_hand(settings(), found.key, by, because)}")
+    say(f"✓ {by_hand.close_by_hand(settings(), found.key, by, because)}")
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -171,14 +171,15 @@ def moment(text: str, now: datetime) -> datetime:
 def _states() -> tuple[Catalog, Mapping[str, GateState]]:
     from catalog.catalog import load_catalog
     from quality import gate as gates
+    from quality.gate_state import is_gated
 
     catalog = load_catalog(settings())
-    keys = [key for key, each in catalog.datasets.items() if gates.is_gated(each)]
+    keys = [key for key, each in catalog.datasets.items() if is_gated(each)]
     return catalog, gates.states(settings(), keys)
 
 
 def _named(catalog: Catalog, name: str) -> Dataset:
-    from quality.gate import is_gated
+    from quality.gate_state import is_gated
 
     found = catalog.find(name)
     if not is_gated(found):

@@ -50,10 +50,11 @@ def _published() -> dict[str, Any] | None:
 def _gates() -> dict[str, Any]:
     from catalog.catalog import load_catalog
     from quality import gate
+    from quality.gate_state import GATED_LAYERS
 
     catalog = load_catalog(settings())
     states = gate.states(settings(), catalog.datasets)
-    counted = [key for key, each in catalog.datasets.items() if each.layer in gate.GATED_LAYERS]
+    counted = [key for key, each in catalog.datasets.items() if each.layer in GATED_LAYERS]
     shut = []
     never = 0
     for key in counted:

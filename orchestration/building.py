@@ -12,7 +12,7 @@ from orchestration.progress import say
 from orchestration.run_log import log_models
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
-from quality import gate
+from quality import downstream, gate
 from quality.evaluate import evaluate
 from quality.evaluation import Evaluation, closed
 from warehouse import dbt
@@ -58,7 +58,7 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
     )
     def build(context: dg.AssetExecutionContext) -> Iterator[Event]:
         chosen = [dataset_key(key) for key in context.selected_asset_keys]
-        buildable, withheld = gate.buildable(
+        buildable, withheld = downstream.buildable(
             catalog, gate.states(settings(), catalog.datasets), chosen
         )
         if buildable:

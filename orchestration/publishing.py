@@ -8,7 +8,7 @@ from catalog.catalog import Catalog
 from orchestration.progress import say
 from orchestration.specs import published_key, published_spec
 from orchestration.writer import RETRIES, WRITER
-from quality import gate
+from quality import downstream, gate
 from warehouse import publish
 from warehouse.settings import settings
 
@@ -24,7 +24,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
     )
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        plan = gate.publish_plan(catalog, gate.states(settings(), catalog.datasets))
+        plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
         snapshot = publish.publish(settings(), plan, context.run_id)
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
         stale = [each for each in snapshot.tables if each.state != "fresh"]

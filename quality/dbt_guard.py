@@ -16,7 +16,8 @@ import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from catalog.catalog import Catalog, load_catalog
-from quality import gate
+from quality import downstream, gate
+from quality.gate_state import is_gated
 from warehouse import dbt, workshop
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT, Settings, settings
@@ -61,10 +62,10 @@ def _decide(here: Settings, catalog: Catalog, unique_ids: Sequence[str]) -> str:
         key
         for each in unique_ids
         if (key := catalog.keys_by_unique_id.get(each)) is not None
-        and gate.is_gated(catalog[key])
+        and is_gated(catalog[key])
         and catalog[key].layer != "raw"
     ]
-    can, withheld = gate.buildable(catalog, gate.states(here, catalog.datasets), keys)
+    can, withheld = downstream.buildable(catalog, gate.states(here, catalog.datasets), keys)
     if withheld:
         reasons = "; ".join(sorted(set(withheld.values())))
         names = ", ".join(sorted(catalog[key].name for key in withheld))

@@ -21,6 +21,7 @@ from quality.checks import (
 )
 from quality.comparing import Subject
 from quality.evaluation import CheckResult, Evaluation, closed, unevaluated
+from quality.gate_state import GateState
 from quality.sample import rows_at_fault
 from quality.variables import filled
 from quality.vocabulary import DEFAULT_WINDOW_DAYS
@@ -43,7 +44,7 @@ def evaluate(
     connection: duckdb.DuckDBPyConnection,
     keys: Iterable[str],
     *,
-    states: Mapping[str, gate.GateState] | None = None,
+    states: Mapping[str, GateState] | None = None,
     folder: Path = CHECKS_DIR,
 ) -> tuple[Evaluation, ...]:
     """One evaluation per key, in the keys' order; what cannot be evaluated is closed."""
@@ -109,7 +110,7 @@ def evaluate(
 
 
 def _positions(
-    states: Mapping[str, gate.GateState], raw: Iterable[Dataset]
+    states: Mapping[str, GateState], raw: Iterable[Dataset]
 ) -> dict[str, own_checks.Position]:
     return {
         each.key: own_checks.Position(state.position, state.positioned_at)

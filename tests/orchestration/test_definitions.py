@@ -10,7 +10,7 @@ from catalog.catalog import BUILT_LAYERS, Catalog, load_catalog
 from orchestration.branches import branches, sources
 from orchestration.running import chosen_datasets
 from orchestration.specs import asset_key, published_key
-from quality.gate import GATED_LAYERS
+from quality.gate_state import GATED_LAYERS
 from warehouse.errors import SettingsError
 
 

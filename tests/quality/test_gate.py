@@ -22,7 +22,7 @@ from gated_company import (
 )
 
 from catalog.catalog import Catalog
-from quality import gate
+from quality import by_hand, downstream, gate
 from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, closed
 from warehouse.clock import wall_clock
@@ -129,7 +129,7 @@ def test_a_gate_opened_by_hand_stays_open_through_failing_evaluations_until_its_
     gate.record(settings_here, [judged(FACTS, BAD)], "run-1")
     closed_since = gate.states(settings_here, [FACTS])[FACTS].since
     until = soon()
-    gate.open_anyway(settings_here, FACTS, "ada", "the drop is real, a holiday", until)
+    by_hand.open_anyway(settings_here, FACTS, "ada", "the drop is real, a holiday", until)
     for run in ("run-2", "run-3"):
         gate.mark_pending(settings_here, [FACTS], run)
         assert not gate.states(settings_here, [FACTS])[FACTS].is_open
@@ -137,7 +137,7 @@ def test_a_gate_opened_by_hand_stays_open_through_failing_evaluations_until_its_
         state = gate.states(settings_here, [FACTS])[FACTS]
         assert state.is_open and state.is_overridden
         assert "ada" in state.reason and "a holiday" in state.reason and "rows: 0" in state.reason
-        assert gate.buildable(catalog, {FACTS: state}, [])[1] == {}
+        assert downstream.buildable(catalog, {FACTS: state}, [])[1] == {}
     monkeypatch.setattr(gate, "wall_clock", lambda: until + timedelta(seconds=1))
     state = gate.states(settings_here, [FACTS])[FACTS]
     assert (state.state, state.since) == ("closed", closed_since)
@@ -148,7 +148,7 @@ def test_a_gate_opened_by_hand_stays_open_through_failing_evaluations_until_its_
 
 def test_a_passing_evaluation_ends_an_override(settings_here: Settings) -> None:
     gate.record(settings_here, [judged(FACTS, BAD)], "run-1")
-    gate.open_anyway(settings_here, FACTS, "ada", "a holiday", soon())
+    by_hand.open_anyway(settings_here, FACTS, "ada", "a holiday", soon())
     gate.record(settings_here, [judged(FACTS)], "run-2")
     state = gate.states(settings_here, [FACTS])[FACTS]
     assert state.is_open and not state.is_overridden
@@ -168,7 +168,7 @@ def test_a_gate_is_not_opened_without_reason_or_for_ever_or_when_it_is_not_close
         (STAGED, "so", soon(), "never"),
     ):
         with pytest.raises(SettingsError, match=complaint):
-            gate.open_anyway(settings_here, key, "ada", because, until)
+            by_hand.open_anyway(settings_here, key, "ada", because, until)
     assert not gate.states(settings_here, [FACTS])[FACTS].is_open
 
 
@@ -176,7 +176,7 @@ def test_a_gate_closed_by_hand_opens_with_its_next_passing_evaluation(
     settings_here: Settings,
 ) -> None:
     gate.record(settings_here, [judged(FACTS)], "run-1")
-    state = gate.close_by_hand(settings_here, FACTS, "ada", "the bank called")
+    state = by_hand.close_by_hand(settings_here, FACTS, "ada", "the bank called")
     assert (state.state, state.reason) == ("closed", "closed by ada: the bank called")
     gate.record(settings_here, [judged(FACTS)], "run-2")
     assert gate.states(settings_here, [FACTS])[FACTS].is_open
@@ -191,7 +191,7 @@ def test_a_table_that_was_not_rebuilt_after_its_parents_is_called_stale_and_says
     gate.mark_pending(settings_here, [FACTS], "run-2")
     gate.record(settings_here, [judged(FACTS)], "run-2")
     states = gate.states(settings_here, catalog.datasets)
-    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
     assert plan["finance_revenue"].reason.startswith(f"older than what it reads: {FACTS} (")
     assert not plan["finance_revenue"].fresh
     assert plan["finance_revenue"].since == states[FACTS].changed_at
@@ -199,7 +199,7 @@ def test_a_table_that_was_not_rebuilt_after_its_parents_is_called_stale_and_says
     gate.mark_pending(settings_here, [REVENUE], "run-3")
     gate.record(settings_here, [judged(REVENUE)], "run-3")
     states = gate.states(settings_here, catalog.datasets)
-    assert gate.newer_inputs(catalog, states, REVENUE) == ()
+    assert downstream.newer_inputs(catalog, states, REVENUE) == ()
 
 
 def test_below_a_closed_gate_nothing_is_built_and_other_branches_go_on(
@@ -208,8 +208,8 @@ def test_below_a_closed_gate_nothing_is_built_and_other_branches_go_on(
     open_all(settings_here, catalog)
     gate.record(settings_here, [judged(PAYMENTS, BAD)], "run-2")
     states = gate.states(settings_here, catalog.datasets)
-    assert [each.key for each in gate.closed_upstream(catalog, states, REVENUE)] == [PAYMENTS]
-    can, withheld = gate.buildable(catalog, states, [STAGED, FACTS, REVENUE, FUNNEL])
+    assert [each.key for each in downstream.closed_upstream(catalog, states, REVENUE)] == [PAYMENTS]
+    can, withheld = downstream.buildable(catalog, states, [STAGED, FACTS, REVENUE, FUNNEL])
     assert can == (FUNNEL,)
     assert set(withheld) == {STAGED, FACTS, REVENUE}
     assert all("rows: 0, must be more than 0" in reason for reason in withheld.values())
@@ -220,8 +220,8 @@ def test_what_is_built_in_the_same_step_withholds_nothing(
 ) -> None:
     gate.record(settings_here, [judged(PAYMENTS)], "run-1")
     states = gate.states(settings_here, catalog.datasets)
-    assert gate.buildable(catalog, states, [STAGED, FACTS]) == ((STAGED, FACTS), {})
-    can, withheld = gate.buildable(catalog, states, [FACTS])
+    assert downstream.buildable(catalog, states, [STAGED, FACTS]) == ((STAGED, FACTS), {})
+    can, withheld = downstream.buildable(catalog, states, [FACTS])
     assert can == () and "never" in withheld[FACTS]
 
 
@@ -231,7 +231,7 @@ def test_the_publish_plan_takes_only_what_is_open_all_the_way(
     open_all(settings_here, catalog)
     gate.record(settings_here, [judged(FACTS, BAD)], "run-2")
     states = gate.states(settings_here, catalog.datasets)
-    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
     assert plan["growth_funnel"].fresh
     revenue = plan["finance_revenue"]
     assert not revenue.fresh
@@ -240,7 +240,7 @@ def test_the_publish_plan_takes_only_what_is_open_all_the_way(
     assert revenue.columns[0].name == "payment_id"
     gate.record(settings_here, [judged(FACTS), judged(REVENUE, BAD)], "run-3")
     states = gate.states(settings_here, catalog.datasets)
-    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
     assert not plan["finance_revenue"].fresh
 
 
@@ -293,11 +293,11 @@ def test_a_source_is_checked_from_where_its_gate_last_stood_open(
         assert run()[0] is False
     assert run() == (False, 3)
     # Opened for a while, they are looked at again; accepted, they are not.
-    gate.open_anyway(settings_here, PAYMENTS, "ada", "one credit note, known", soon())
+    by_hand.open_anyway(settings_here, PAYMENTS, "ada", "one credit note, known", soon())
     assert run() == (False, 3)
     assert gate.states(settings_here, [PAYMENTS])[PAYMENTS].is_overridden
-    gate.close_by_hand(settings_here, PAYMENTS, "ada", "enough")
-    gate.accept(settings_here, PAYMENTS, "ada", "one credit note, known")
+    by_hand.close_by_hand(settings_here, PAYMENTS, "ada", "enough")
+    by_hand.accept(settings_here, PAYMENTS, "ada", "one credit note, known")
     assert run() == (True, 1)
     deliver(company, 6, "2026-04-06", "select 'bad', -1, 'USD'")
     assert run() == (False, 1)

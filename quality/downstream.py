@@ -1,0 +1,114 @@
+"""What follows from the gates' states: what may be built, what a publish shows of each table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from catalog.catalog import Catalog
+from quality.gate_state import GATED_LAYERS, GateState, is_gated
+from warehouse.publish import PublicTable
+from warehouse.snapshots import PublicColumn
+
+
+def closed_upstream(
+    catalog: Catalog, states: Mapping[str, GateState], key: str
+) -> tuple[GateState, ...]:
+    """The gates above a dataset that are not open, nearest to the sources first."""
+    found = [
+        states.get(each, GateState(each))
+        for each in catalog.ancestors(key)
+        if is_gated(catalog[each])
+    ]
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(
+        sorted(
+            (state for state in found if not state.is_open),
+            key=lambda state: (order[catalog[state.key].layer], state.key),
+        )
+    )
+
+
+def buildable(
+    catalog: Catalog, states: Mapping[str, GateState], keys: Iterable[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Which of the keys may be built, and why the others may not.
+
+    A closed ancestor that is built in the same step does not withhold its children: within a
+    layer dbt's tests stop them, and what they hold is not published until the ancestor opens.
+    """
+    wanted = list(dict.fromkeys(keys))
+    shut = {key: closed_upstream(catalog, states, key) for key in wanted}
+    withheld: dict[str, str] = {}
+    while True:
+        together = set(wanted) - withheld.keys()
+        found = {
+            key: next(state for state in shut[key] if state.key not in together)
+            for key in together
+            if any(state.key not in together for state in shut[key])
+        }
+        if not found:
+            return tuple(key for key in wanted if key in together), withheld
+        for key, state in found.items():
+            withheld[key] = withheld.get(state.key) or _blame(state)
+
+
+def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[PublicTable, ...]:
+    """Every public dataset, fresh where its own gate and all above it are open, and none above it
+    was built after it.
+    """
+    tables: list[PublicTable] = []
+    for dataset in catalog.public():
+        own = states.get(dataset.key, GateState(dataset.key))
+        shut = closed_upstream(catalog, states, dataset.key)
+        if is_gated(dataset) and not own.is_open:
+            shut = (*shut, own)
+        newer = newer_inputs(catalog, states, dataset.key) if not shut else ()
+        since = [each.closed_since or each.since for each in shut]
+        since += [each.changed_at for each in newer]
+        known = [each for each in since if each is not None]
+        tables.append(
+            PublicTable(
+                name=dataset.name,
+                relation=dataset.relation,
+                fresh=not shut and not newer,
+                reason="; ".join(_blame(each) for each in shut[:3]) or _outrun(newer),
+                since=min(known) if known else None,
+                owner=dataset.owner,
+                tier=dataset.tier,
+                classification=dataset.classification,
+                description=dataset.description,
+                columns=tuple(
+                    PublicColumn(column.name, column.description) for column in dataset.columns
+                ),
+                # A view follows what it reads without being built.
+                build="" if dataset.materialized == "view" else own.run_id,
+                partition_by=dataset.partition_by,
+            )
+        )
+    return tuple(tables)
+
+
+def newer_inputs(
+    catalog: Catalog, states: Mapping[str, GateState], key: str
+) -> tuple[GateState, ...]:
+    """What a dataset reads and has not read since it changed (after a run of a selection)."""
+    own = states.get(key, GateState(key)).changed_at
+    if own is None:
+        return ()
+    above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))
+    newer = [each for each in above if each.changed_at is not None and each.changed_at > own]
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(sorted(newer, key=lambda each: (-order[catalog[each.key].layer], each.key)))
+
+
+def _blame(state: GateState) -> str:
+    return f"gate {state}"
+
+
+def _outrun(newer: Sequence[GateState]) -> str:
+    told = ", ".join(
+        f"{each.key} ({each.changed_at:%Y-%m-%d %H:%M} UTC)"
+        for each in newer[:3]
+        if each.changed_at is not None
+    )
+    return f"older than what it reads: {told}" if told else ""
