@@ -67,7 +67,14 @@ def newest(metric: Metric) -> tuple[float | None, object]:
     start = date(today.year - 1, today.month, 1)
     grain = metric.grains[0]
     answer = serving_metrics.query(
-        settings(), [metric.name], [grain], start=start, end=today, order=[f"-{grain}"], limit=2
+        settings(),
+        [metric.name],
+        [grain],
+        start=start,
+        end=today,
+        order=[f"-{grain}"],
+        limit=2,
+        quietly=True,
     )
     for when, value in answer.rows:
         if value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, date, timedelta
 
 import duckdb
@@ -11,6 +12,7 @@ from serving.conditions import Condition
 from serving.definitions import Metric, describe
 from serving.figures import KeyFigure, figures_of
 from serving.published import Answer, QueryError, fetch, open_published
+from serving.query_log import Asked, logged
 from serving.questions import compile_sql
 from serving.semantics import load_semantics
 from warehouse import snapshots
@@ -39,6 +41,7 @@ def query(
     order: Sequence[str] = (),
     limit: int | None = None,
     snapshot_id: str | None = None,
+    quietly: bool = False,
 ) -> Answer:
     """Values of the metrics from the published snapshot, or from an earlier one that is kept.
 
@@ -46,14 +49,19 @@ def query(
     `country` where only one dimension is called so). `start` and `end` are inclusive days,
     widened to whole periods of the grain; nothing after the last whole day is shown. Order by
     any column, `-column` for descending; without an order rows come by the columns grouped by.
+    `quietly` leaves the question out of the platform log: the platform's own are no demand.
     Periods without a value are left out.
     """
     semantics = load_semantics(settings)
     first, last = _span(_last_whole_day(settings, snapshot_id), start, end)
     sql = compile_sql(semantics, metrics, group_by, where, first, last, order, limit)
     connection = open_published(settings, snapshot_id)
+    log = nullcontext(Asked()) if quietly else logged(settings, "metrics", metrics, snapshot_id)
     try:
-        return fetch(connection, sql)
+        with log as asked:
+            answer = fetch(connection, sql)
+            asked.row_count = len(answer.rows)
+            return answer
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise QueryError(
             f"The published snapshot does not hold what {', '.join(metrics)} needs: "

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from serving.query_log import logged, tables_of
 from warehouse.errors import SluiceError
 from warehouse.history import snapshot_at
 from warehouse.settings import Settings
@@ -68,8 +69,11 @@ def run_sql(
     """Answer one `select` from the published snapshot, at most `limit` rows of it."""
     connection = open_published(settings, snapshot_id)
     try:
-        _only_a_read(connection, sql)
-        return fetch(connection, sql, limit)
+        with logged(settings, "sql", tables_of(sql), snapshot_id) as asked:
+            _only_a_read(connection, sql)
+            answer = fetch(connection, sql, limit)
+            asked.row_count = len(answer.rows)
+            return answer
     except duckdb.Error as error:
         raise _explained(connection, error) from error
     finally:
