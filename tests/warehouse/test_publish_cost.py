@@ -80,9 +80,9 @@ def written(settings: Settings) -> dict[str, str]:
 
 def same_as_workshop(settings: Settings, shop: duckdb.DuckDBPyConnection) -> bool:
     sql = "select * from {} order by all"
-    return rows(settings, sql.format("events")) == shop.execute(
-        sql.format("marts.events")
-    ).fetchall()
+    return (
+        rows(settings, sql.format("events")) == shop.execute(sql.format("marts.events")).fetchall()
+    )
 
 
 def test_a_table_that_was_not_rebuilt_lies_where_it_lay(
