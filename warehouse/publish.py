@@ -93,11 +93,9 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
         now = wall_clock()
         snapshot_id = f"{now:%Y%m%d-%H%M%S-%f}"
         aside = snapshots.folder(settings) / f".{snapshot_id}.tmp"
-        previous = snapshots.current(settings)
         try:
             with explained(settings, STILL_SERVED):
-                base = snapshot_file.base(settings, previous)
-                made = _build(settings, aside, tables, base, snapshot_id, now, run_id)
+                made = _build(settings, aside, tables, snapshot_id, now, run_id)
                 crash_point("publish.checkpointed")
                 sync(aside)
                 crash_point("publish.synced")
@@ -147,30 +145,26 @@ def _build(
     settings: Settings,
     aside: Path,
     tables: Sequence[PublicTable],
-    base: Base | None,
     snapshot_id: str,
     now: datetime,
     run_id: str,
 ) -> list[Made]:
     connection = workshop.connect(settings)
     try:
-        is_descendant = base is not None and versions.workshop_knows(
-            connection, base.snapshot.snapshot_id
-        )
         versions.leave_mark(connection, snapshot_id)
         crash_point("publish.begun")
         try:
-            old = snapshot_file.attach(connection, aside, base)
+            base = snapshot_file.begin(connection, settings, aside)
             crash_point("publish.file_made")
-            planned = _plan(connection, tables, base, old, snapshot_id, is_descendant)
-            if old == AREA:
+            planned = _plan(connection, tables, base, snapshot_id)
+            if base is not None and base.is_copied:
                 stay = {each.table.name for each in planned if each.stays_in_place}
                 there = {key.partition(".")[2] for key in versions.relations(connection, AREA)}
                 snapshot_file.free_room(connection, there - stay)
             # One transaction: all tables are copied from the same state of the workshop.
             connection.execute("begin transaction")
             connection.execute(f"create schema if not exists {AREA}.published")
-            made = [_make(connection, each, old, snapshot_id, now) for each in planned]
+            made = [_make(connection, each, snapshot_id, now) for each in planned]
             present = [each for each in planned if each.change is not None]
             snapshot_tables.comment(
                 connection,
@@ -204,15 +198,17 @@ def _plan(
     connection: duckdb.DuckDBPyConnection,
     tables: Sequence[PublicTable],
     base: Base | None,
-    old: str,
     snapshot_id: str,
-    is_descendant: bool,
 ) -> list[Planned]:
     """What is to be done with each table. Nobody else writes the workshop meanwhile."""
     here = versions.relations(connection)
-    published = versions.relations(connection, old) if old else {}
+    published = versions.relations(connection, base.catalog) if base is not None else {}
     touches = versions.last_touches(connection)
     known = base.versions if base is not None else {}
+    is_copied = base is not None and base.is_copied
+    is_descendant = base is not None and versions.workshop_knows(
+        connection, base.snapshot.snapshot_id
+    )
     planned: list[Planned] = []
     for table in tables:
         before = base.snapshot.table(table.name) if base is not None else None
@@ -220,7 +216,7 @@ def _plan(
         version = known.get(table.name, Version())
         if not table.fresh:
             change = Change("kept", version) if previous and before else None
-            planned.append(Planned(table, change, previous, before, old == AREA))
+            planned.append(Planned(table, change, previous, before, is_copied))
             continue
         relation = here.get(table.relation)
         if relation is None:
@@ -237,24 +233,23 @@ def _plan(
             partition_by=table.partition_by,
             is_descendant=is_descendant,
         )
-        if change.action == "days" and old != AREA:
+        if change.action == "days" and not is_copied:
             change = replace(change, action="whole")
         origin = previous if change.action == "kept" else relation
-        planned.append(Planned(table, change, origin, before, old == AREA))
+        planned.append(Planned(table, change, origin, before, is_copied))
     return planned
 
 
 def _make(
     connection: duckdb.DuckDBPyConnection,
     planned: Planned,
-    old: str,
     snapshot_id: str,
     now: datetime,
 ) -> Made:
     table, change, before = planned.table, planned.change, planned.before
     if change is None or planned.origin is None:
         return Made(_row(table, "absent", None, None, None))
-    if change.action != "kept" or old != AREA:
+    if change.action != "kept" or not planned.is_copied:
         snapshot_tables.write(connection, table.name, planned.origin, change, table.partition_by)
     rows = snapshot_tables.count(connection, snapshot_tables.in_area(table.name))
     if table.fresh or before is None:

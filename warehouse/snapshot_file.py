@@ -13,7 +13,7 @@ import duckdb
 
 from warehouse import versions
 from warehouse.settings import Settings
-from warehouse.snapshots import Snapshot, open_published
+from warehouse.snapshots import Snapshot, current_id, foreign, read, snapshot_path
 from warehouse.versions import Version
 
 AREA = "publishing"
@@ -28,48 +28,62 @@ class Base:
 
     snapshot: Snapshot
     versions: dict[str, Version]
-    is_loose: bool
-    """More than half of the file is free: copying it would keep the waste."""
+    catalog: str
+    """Where its tables are found: in the new file itself, if that is a copy."""
+
+    @property
+    def is_copied(self) -> bool:
+        return self.catalog == AREA
 
 
-def base(settings: Settings, snapshot: Snapshot | None) -> Base | None:
-    if snapshot is None:
+def begin(connection: duckdb.DuckDBPyConnection, settings: Settings, aside: Path) -> Base | None:
+    """Attach the new file as AREA: a copy of what consumers see now, if copying is worth it."""
+    snapshot_id = current_id(settings)
+    new = f"attach '{quoted(str(aside))}' as {AREA}"
+    if snapshot_id is None:
+        connection.execute(new)
         return None
-    connection = open_published(settings, snapshot.snapshot_id)
+    previous = snapshot_path(settings, snapshot_id)
+    catalog = AREA
+    copy(previous, aside)
+    connection.execute(new)
+    if not _is_worth_copying(connection):
+        connection.execute(f"detach {AREA}")
+        aside.unlink()
+        connection.execute(new)
+        connection.execute(f"attach '{quoted(str(previous))}' as {PREVIOUS} (read_only)")
+        catalog = PREVIOUS
     try:
-        known = connection.execute(
-            "select 1 from duckdb_tables() where table_name = '_versions'"
-        ).fetchall()
-        rows = (
-            connection.execute(
-                f"select table_name, build, touches, content, written_in from {versions.TABLE}"
-            ).fetchall()
-            if known
-            else []
-        )
-        [[total, free]] = connection.execute(
-            "select total_blocks, free_blocks from pragma_database_size()"
-            " where database_name = 'snapshot'"
-        ).fetchall()
-    finally:
-        connection.close()
-    found = {name: Version(*rest) for name, *rest in rows}
-    # A file of an earlier Sluice tells no versions: it is written anew, once.
-    return Base(snapshot, found, not known or free * 2 > total)
+        snapshot = read(settings, connection, snapshot_id, catalog)
+        return Base(snapshot, _versions(connection, catalog), catalog)
+    except duckdb.CatalogException as error:
+        raise foreign(previous) from error
 
 
-def attach(connection: duckdb.DuckDBPyConnection, aside: Path, base: Base | None) -> str:
-    """Attach the new file as AREA; gives the catalog in which the previous tables are found."""
-    if base is None or base.is_loose:
-        connection.execute(f"attach '{quoted(str(aside))}' as {AREA}")
-        if base is None:
-            return ""
-        old = quoted(str(base.snapshot.path.resolve()))
-        connection.execute(f"attach '{old}' as {PREVIOUS} (read_only)")
-        return PREVIOUS
-    copy(base.snapshot.path.resolve(), aside)
-    connection.execute(f"attach '{quoted(str(aside))}' as {AREA}")
-    return AREA
+def _is_worth_copying(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Not if more than half of the file is free, nor once if an earlier Sluice made it."""
+    [[total, free]] = connection.execute(
+        "select total_blocks, free_blocks from pragma_database_size() where database_name = ?",
+        [AREA],
+    ).fetchall()
+    return free * 2 <= total and _tells_versions(connection, AREA)
+
+
+def _tells_versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+    found = connection.execute(
+        "select 1 from duckdb_tables() where database_name = ? and table_name = '_versions'",
+        [catalog],
+    ).fetchall()
+    return bool(found)
+
+
+def _versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, Version]:
+    if not _tells_versions(connection, catalog):
+        return {}
+    rows = connection.execute(
+        f"select table_name, build, touches, content, written_in from {catalog}.{versions.TABLE}"
+    ).fetchall()
+    return {name: Version(*rest) for name, *rest in rows}
 
 
 def copy(source: Path, target: Path) -> None:

@@ -113,17 +113,24 @@ def kept(settings: Settings) -> tuple[Snapshot, ...]:
 
 
 def show(settings: Settings, snapshot_id: str) -> Snapshot:
-    path = snapshot_path(settings, snapshot_id)
     with reading(settings, snapshot_id) as connection:
-        rows = connection.execute(
-            "select snapshot_id, published_at, as_of, run_id from published._publish"
-        ).fetchall()
-        tables = connection.execute(
-            "select table_name, state, shows_snapshot, shows_since, stale_since, reason,"
-            f" row_count, owner, tier, classification, description from {STATES_TABLE}"
-            " order by table_name"
-        ).fetchall()
-    _, published_at, as_of, run_id = rows[0]
+        return read(settings, connection, snapshot_id)
+
+
+def read(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, snapshot_id: str, catalog: str = ""
+) -> Snapshot:
+    """What an attached snapshot says of itself (by `catalog`, unless it is the current one)."""
+    prefix = f"{catalog}." if catalog else ""
+    [[published_at, as_of, run_id]] = connection.execute(
+        f"select published_at, as_of, run_id from {prefix}published._publish"
+    ).fetchall()
+    tables = connection.execute(
+        "select table_name, state, shows_snapshot, shows_since, stale_since, reason,"
+        f" row_count, owner, tier, classification, description from {prefix}{STATES_TABLE}"
+        " order by table_name"
+    ).fetchall()
+    path = snapshot_path(settings, snapshot_id)
     return Snapshot(
         snapshot_id,
         path,
@@ -157,7 +164,7 @@ def open_published(settings: Settings, snapshot_id: str | None = None) -> duckdb
         try:
             return _locked_down(settings, path)
         except duckdb.CatalogException as error:
-            raise _foreign(path) from error
+            raise foreign(path) from error
         except duckdb.IOException as error:
             if snapshot_id is None and current_id(settings) != wanted:
                 continue
@@ -195,12 +202,12 @@ def reading(settings: Settings, snapshot_id: str) -> Iterator[duckdb.DuckDBPyCon
     try:
         yield connection
     except duckdb.CatalogException as error:
-        raise _foreign(snapshot_path(settings, snapshot_id)) from error
+        raise foreign(snapshot_path(settings, snapshot_id)) from error
     finally:
         connection.close()
 
 
-def _foreign(path: Path) -> PublishError:
+def foreign(path: Path) -> PublishError:
     return PublishError(
         f"{path} is not a snapshot that Sluice made.",
         remedy="Move the file away; `sluice published list` shows the others.",

@@ -8,69 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
+from warehouse_shop import NAMES, SINCE, build, markers, plan
 
 from warehouse import differences, platform_log, snapshots, switching, workshop
 from warehouse.errors import LockedError, PublishError, SluiceError
 from warehouse.publish import PublicTable, publish
 from warehouse.settings import PROJECT_ROOT, Settings
-from warehouse.snapshots import PublicColumn
-
-NAMES = ("orders", "customers", "totals")
-SINCE = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", as_of="2026-04-01T00:00:00+00:00")
-
-
-def build(settings: Settings, marker: int, rows: int = 1000) -> None:
-    """Every table of the workshop says the same marker."""
-    connection = workshop.connect(settings)
-    connection.execute("create schema if not exists marts")
-    for name in NAMES:
-        connection.execute(
-            f"create or replace table marts.{name} as"
-            f" select {marker} as marker, i as position from range({rows}) r(i)"
-        )
-    connection.close()
-
-
-def plan(*stale: str) -> list[PublicTable]:
-    return [
-        PublicTable(
-            name,
-            f"marts.{name}",
-            fresh=name not in stale,
-            reason="gate raw.shop.orders is closed" if name in stale else "",
-            since=SINCE if name in stale else None,
-            owner="finance",
-            tier=1,
-            description=f"The company's {name}.",
-            columns=(PublicColumn("marker", "Which build it was."), PublicColumn("gone", "Old.")),
-        )
-        for name in NAMES
-    ]
-
-
-def markers(settings: Settings, snapshot_id: str | None = None) -> dict[str, int]:
-    connection = snapshots.open_published(settings, snapshot_id)
-    try:
-        tables = [row[0] for row in connection.execute("show tables").fetchall()]
-        found = {}
-        for name in tables:
-            if not name.startswith("_"):
-                row = connection.execute(f"select min(marker), max(marker) from {name}").fetchone()
-                assert row is not None and row[0] == row[1]
-                found[name] = row[0]
-        return found
-    finally:
-        connection.close()
 
 
 def test_a_snapshot_holds_the_tables_their_order_comments_and_states(here: Settings) -> None:
@@ -220,6 +172,7 @@ def python(script: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
         cwd=PROJECT_ROOT,
+        env={**os.environ, "PYTHONPATH": f"{PROJECT_ROOT}:{Path(__file__).parent}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -263,7 +216,7 @@ import sys
 from pathlib import Path
 from warehouse.publish import publish
 from warehouse.settings import Settings
-from tests.warehouse.test_publish import build, plan
+from warehouse_shop import build, plan
 here, marker = Settings(data_dir=Path(sys.argv[1])), int(sys.argv[2])
 build(here, marker, int(sys.argv[3]))
 while True:
@@ -302,7 +255,7 @@ from pathlib import Path
 from warehouse.errors import SluiceError
 from warehouse.publish import publish
 from warehouse.settings import Settings
-from tests.warehouse.test_publish import plan
+from warehouse_shop import plan
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
