@@ -13,7 +13,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import data, demo, doctor, metrics, published, runs, status, up
+from cli import data, demo, doctor, incident, metrics, published, runs, status, up
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -45,6 +45,7 @@ for command in (
     data.set_aside,
     published.published,
     metrics.metrics,
+    incident.incident,
     doctor.doctor,
     up.up,
 ):

@@ -28,15 +28,18 @@ class Settings(BaseSettings):
     landing: str = ""
     dagster_home: Path = PROJECT_ROOT / ".dagster"
     as_of: datetime | None = None
+    notifications: Path | None = None
     keep_snapshots: int = 5
     dbt_threads: int = 1
     duckdb_memory_limit: str = ""
     lock_wait_seconds: float = 3600.0
 
-    @field_validator("data_dir", "dagster_home", mode="after")
+    @field_validator("data_dir", "dagster_home", "notifications", mode="after")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value if value.is_absolute() else (PROJECT_ROOT / value).resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        if value is None or value.is_absolute():
+            return value
+        return (PROJECT_ROOT / value).resolve()
 
     @property
     def landing_url(self) -> str:
@@ -47,6 +50,11 @@ class Settings(BaseSettings):
     def books_dir(self) -> Path:
         """The simulator's own books: no model may read them."""
         return self.data_dir / "books"
+
+    @property
+    def notifications_path(self) -> Path:
+        """Who is told what, and where; without the file, a file of text in the data folder."""
+        return self.notifications or self.data_dir / "notifications.yml"
 
     @property
     def workshop_path(self) -> Path:
