@@ -10,6 +10,7 @@ from ingestion.healing import heal_quarantine
 from ingestion.load import load_source
 from orchestration.branches import Branch
 from orchestration.progress import say
+from orchestration.retrying import told
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
@@ -30,6 +31,7 @@ def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
         op_tags={"sluice/layer": "raw"},
     )
+    @told(f"load {source}")
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         chosen = {dataset_key(key) for key in context.selected_asset_keys}
         gate.mark_pending(settings(), [each.key for each in branch.datasets], context.run_id)

@@ -14,6 +14,7 @@ import pytest
 from incident_company import REASON, Company, ago, closed, company, payments
 from receivers import Hook, Mailbox, mail_server, webhook
 
+from cli.doctor import CHECKS
 from serving.notifications import notify
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT
@@ -206,6 +207,17 @@ def test_a_secret_stands_in_the_environment_and_in_no_message(
     assert "holds no http(s) address" in told and "refused" in told
     assert "the environment variable SLUICE_TEST_HOOK is not set" in told
     assert "secret-token" not in told + str(company.log("notifications"))
+
+
+def test_the_doctor_names_a_secret_that_is_not_set(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.write("notifications.yml", CHAT)
+    for value, finding in (("", (False, "not set: SLUICE_TEST_HOOK (channel chat)")),
+                           ("http://127.0.0.1:1/", (True, "to chat"))):  # fmt: skip
+        monkeypatch.setenv("SLUICE_TEST_HOOK", value)
+        found = dict(CHECKS)["notifications"]("notifications")
+        assert (found.is_good, found.text) == finding
 
 
 def test_a_letter_reaches_everybody_named(company: Company, mailbox: Mailbox) -> None:
