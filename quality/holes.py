@@ -34,9 +34,10 @@ class Hole:
     held_rows: int
 
     def __str__(self) -> str:
-        days = f"{self.days[0]}" if len(self.days) == 1 else (
-            f"{len(self.days)} days ({self.days[0]} to {self.days[-1]})"
-        )  # fmt: skip
+        first, last = self.days[0], self.days[-1]
+        days = f"{first}" if first == last else f"{len(self.days)} days ({first} to {last})"
+        if self.built_rows == self.held_rows == 0:
+            return f"{days} had been read and never built"
         return f"{days} held {self.held_rows:,} rows where {self.built_rows:,} were built"
 
 
