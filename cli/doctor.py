@@ -171,6 +171,26 @@ def _published(name: str) -> Finding:
     return Finding(name, True, f"snapshot {current.snapshot_id}, {len(current.tables)} tables")
 
 
+def _notifications(name: str) -> Finding:
+    from serving.routes import read_routes
+
+    channels = read_routes(settings()).channels.values()
+    unset = [
+        f"{secret} (channel {each.name})"
+        for each in channels
+        for secret in each.way.secrets
+        if not os.environ.get(secret)
+    ]
+    if unset:
+        return Finding(
+            name,
+            False,
+            f"not set: {', '.join(unset)}",
+            "Set them in the environment of whatever runs Sluice.",
+        )
+    return Finding(name, True, f"to {', '.join(each.name for each in channels)}")
+
+
 def _telemetry(name: str) -> Finding:
     on = [key for key, value in OFF.items() if os.environ.get(key) != value]
     text = f"on: {', '.join(on)}" if on else "off"
@@ -187,5 +207,6 @@ CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
     ("check files", _check_files),
     ("workshop", _workshop),
     ("published", _published),
+    ("notifications", _notifications),
     ("telemetry", _telemetry),
 )

@@ -13,7 +13,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import check, data, demo, doctor, gate, metrics, published, runs, status, up
+from cli import check, data, demo, doctor, gate, incident, metrics, published, runs, status, up
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -47,6 +47,7 @@ for command in (
     gate.gate,
     check.check,
     metrics.metrics,
+    incident.incident,
     doctor.doctor,
     up.up,
 ):

@@ -46,16 +46,21 @@ def replay_quarantine(
     connection: duckdb.DuckDBPyConnection,
     source: str | None = None,
     *,
+    entity: str | None = None,
     now: datetime | None = None,
 ) -> list[QuarantineReplay]:
     """Hold quarantined rows against the present contracts; those that fit now are loaded."""
     now, results = now or wall_clock(), []
-    all_contracts = read_contracts(settings)
+    chosen = {
+        name: {each: held for each, held in contracts.items() if entity in (None, each)}
+        for name, contracts in read_contracts(settings).items()
+        if source in (None, name)
+    }
     landing = Landing(settings)
     with explained(settings):
-        ensure_raw_tables(connection, all_contracts)
-        for name, contracts in all_contracts.items():
-            for contract in contracts.values() if source in (None, name) else ():
+        ensure_raw_tables(connection, chosen)
+        for contracts in chosen.values():
+            for contract in contracts.values():
                 with transaction(connection):
                     results += _replay_entity(connection, landing, contract, now)
     for result in results:

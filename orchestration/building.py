@@ -9,12 +9,14 @@ from catalog.catalog import Catalog, Dataset
 from orchestration.branches import Branch
 from orchestration.dbt_tests import DataTest
 from orchestration.progress import say
+from orchestration.retrying import told
 from orchestration.run_log import log_models
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from quality.evaluate import evaluate
 from quality.evaluation import Evaluation, closed
+from quality.holes import ask_for_holes, log_filled
 from warehouse import dbt
 from warehouse.crash_points import crash_point
 from warehouse.settings import settings
@@ -33,6 +35,7 @@ def seeds_step(catalog: Catalog, seeds: Sequence[Dataset]) -> dg.AssetsDefinitio
         required_resource_keys={WRITER},
         retry_policy=RETRIES,
     )
+    @told("seeds")
     def load_seeds(context: dg.AssetExecutionContext) -> Iterator[Event]:
         outcome = dbt.run(settings(), ["seed"])
         _stop_unless_run(context, outcome, "seeds")
@@ -56,6 +59,7 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
         retry_policy=RETRIES,
         op_tags={"sluice/layer": branch.layer},
     )
+    @told(branch.name)
     def build(context: dg.AssetExecutionContext) -> Iterator[Event]:
         chosen = [dataset_key(key) for key in context.selected_asset_keys]
         buildable, withheld = downstream.buildable(
@@ -64,6 +68,8 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
         if buildable:
             gate.mark_pending(settings(), buildable, context.run_id)
             crash_point("build.marked")
+            with closing(connect(settings())) as connection:
+                holes = ask_for_holes(catalog, connection, buildable)
             outcome = dbt.run(
                 settings(),
                 [
@@ -82,6 +88,10 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
             crash_point("build.built")
             _stop_unless_run(context, outcome, branch.name)
             log_models(settings(), catalog, outcome.nodes, context.run_id)
+            if holes:
+                with closing(connect(settings())) as connection:
+                    for hole in log_filled(settings(), catalog, connection, holes):
+                        say(context, f"✓ healed {hole.key}: {hole}; built anew")
             yield from _events(context, catalog, outcome, tests)
             if not outcome.success:
                 _judge(catalog, outcome, tests, buildable, context.run_id)
@@ -166,7 +176,6 @@ def _report(context: dg.AssetExecutionContext, branch: Branch, outcome: dbt.Outc
 
 def _stop_unless_run(context: dg.AssetExecutionContext, outcome: dbt.Outcome, name: str) -> None:
     if outcome.error and not outcome.nodes:
-        say(context, f"✗ {name}: {outcome.error}")
         raise RuntimeError(f"dbt stopped before it built anything of {name}: {outcome.error}")
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from catalog.catalog import Catalog
 from orchestration.branches import Branch
 from orchestration.progress import say
+from orchestration.retrying import told
 from orchestration.specs import asset_key, dataset_key
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
@@ -38,6 +39,7 @@ def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
         retry_policy=RETRIES,
         op_tags={"sluice/layer": branch.layer},
     )
+    @told(f"gate {branch.name}")
     def shut_or_open(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = [dataset_key(check.asset_key) for check in context.selected_asset_check_keys]
         with closing(connect(settings())) as connection:

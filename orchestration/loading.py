@@ -6,9 +6,11 @@ from contextlib import closing
 import dagster as dg
 
 from catalog.catalog import Catalog
+from ingestion.healing import heal_quarantine
 from ingestion.load import load_source
 from orchestration.branches import Branch
 from orchestration.progress import say
+from orchestration.retrying import told
 from orchestration.specs import asset_key, dataset_key, dataset_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
@@ -29,10 +31,13 @@ def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
         op_tags={"sluice/layer": "raw"},
     )
+    @told(f"load {source}")
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         chosen = {dataset_key(key) for key in context.selected_asset_keys}
         gate.mark_pending(settings(), [each.key for each in branch.datasets], context.run_id)
         with closing(connect(settings())) as connection:
+            for healed in heal_quarantine(settings(), connection, source):
+                say(context, f"✓ {healed}")
             result = load_source(settings(), connection, source)
         if result.refused:
             # Nothing of a source is loaded while one of its files is refused: none of it is whole.

@@ -6,6 +6,7 @@ import dagster as dg
 
 from catalog.catalog import Catalog
 from orchestration.progress import say
+from orchestration.retrying import told
 from orchestration.specs import published_key, published_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
@@ -23,6 +24,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         required_resource_keys={WRITER},
         retry_policy=RETRIES,
     )
+    @told(STEP)
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
         snapshot = publish.publish(settings(), plan, context.run_id)

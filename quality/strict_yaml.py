@@ -19,6 +19,9 @@ Entry = tuple[yaml.Node, yaml.Node]
 class StrictYaml:
     """One file; `variables` are the names that its texts may refer to as ${name}."""
 
+    EMPTY = "is empty: a gate without checks proves nothing"
+    REMEDY = "Correct the file (quality/README.md has the words); until then its gate stays closed."
+
     def __init__(self, path: Path, variables: Iterable[str]) -> None:
         self.path = path
         self.variables = tuple(variables)
@@ -38,7 +41,7 @@ class StrictYaml:
                 remedy="Correct the line; indent with spaces.",
             ) from error
         if node is None:
-            raise self.error(None, "is empty: a gate without checks proves nothing")
+            raise self.error(None, self.EMPTY)
         return node
 
     def sequence(self, node: yaml.Node, word: str) -> list[yaml.Node]:
@@ -92,8 +95,7 @@ class StrictYaml:
         joint = " " if node is None else ": "
         return CheckFileError(
             f"{shown(self.path)}{line}{joint}{what}.",
-            remedy="Correct the file (quality/README.md has the words); until then its gate "
-            "stays closed.",
+            remedy=self.REMEDY,
         )
 
 

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     landing: str = ""
     dagster_home: Path = PROJECT_ROOT / ".dagster"
     as_of: datetime | None = None
+    notifications: Path | None = None
     keep_snapshots: int = 5
     keep_days: int = 7
     dbt_threads: int = 1
@@ -35,10 +36,12 @@ class Settings(BaseSettings):
     lock_wait_seconds: float = 3600.0
     error_budgets: str = ""
 
-    @field_validator("data_dir", "dagster_home", mode="after")
+    @field_validator("data_dir", "dagster_home", "notifications", mode="after")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value if value.is_absolute() else (PROJECT_ROOT / value).resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        if value is None or value.is_absolute():
+            return value
+        return (PROJECT_ROOT / value).resolve()
 
     @property
     def landing_url(self) -> str:
@@ -49,6 +52,11 @@ class Settings(BaseSettings):
     def books_dir(self) -> Path:
         """The simulator's own books: no model may read them."""
         return self.data_dir / "books"
+
+    @property
+    def notifications_path(self) -> Path:
+        """Who is told what, and where; without the file, a file of text in the data folder."""
+        return self.notifications or self.data_dir / "notifications.yml"
 
     @property
     def workshop_path(self) -> Path:

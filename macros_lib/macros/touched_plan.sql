@@ -1,8 +1,9 @@
 {#- What a touched_partitions model has to do in this build, and the books it keeps about it.
     Books: progress (how far each input was read), touches (the last build that touched a day),
-    batch_partitions (which batches of a source hold which days). -#}
+    batch_partitions (which batches of a source hold which days), row_counts (how many rows a day held when
+    it was built), backfills (days that are asked for, whatever the inputs say). -#}
 
-{#- The three tables, created when missing. -#}
+{#- The tables, created when missing. -#}
 {% macro default__touched_books() %}
     {%- set schema = generate_schema_name('platform', model) -%}
     {%- set text = dbt.type_string() -%}
@@ -11,6 +12,8 @@
         'touches': 'model ' ~ text ~ ' not null, build_id bigint not null, partition_on date not null',
         'batch_partitions': 'model ' ~ text ~ ' not null, input ' ~ text
             ~ ' not null, batch_id bigint not null, partition_on date not null',
+        'row_counts': 'model ' ~ text ~ ' not null, partition_on date not null, row_count bigint not null',
+        'backfills': 'model ' ~ text ~ ' not null, partition_on date not null',
     } -%}
     {%- set books = {} -%}
     {%- for name, definition in columns.items() -%}
@@ -77,6 +80,10 @@
                 {%- do ordinals.update({day + offset: true}) -%}
             {%- endfor -%}
         {%- endfor -%}
+    {%- endfor -%}
+    {%- for row in run_query('select cast(partition_on as ' ~ dbt.type_string() ~ ') from '
+        ~ books.backfills ~ " where model = '" ~ model.name ~ "'") if not whole -%}
+        {%- do ordinals.update({modules.datetime.date.fromisoformat((row[0] | string)[:10]).toordinal(): true}) -%}
     {%- endfor -%}
     {%- set days = ordinals.keys() | sort -%}
     {{- return({

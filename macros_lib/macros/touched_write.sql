@@ -57,7 +57,7 @@ order by {{ order | join(', ') }}
         ~ adapter.dispatch('in_ranges', 'sluice_macros')(mark.partition, plan.ranges) ~ ')') -}}
 {% endmacro %}
 
-{#- Own touches under a new build id, own positions; gives the number of rows written. -#}
+{#- Own touches under a new build id, rows of each day, own positions; gives the number of rows written. -#}
 {% macro default__touched_record(books, relation, plan) %}
     {%- set own = "model = '" ~ model.name ~ "'" -%}
     {%- set partition = config.get('partition_by') -%}
@@ -75,6 +75,10 @@ order by {{ order | join(', ') }}
     {%- call statement('forget_touches') -%}
         delete from {{ books.touches }} where {{ own }} and build_id < {{ build }}{{ among }}
     {%- endcall -%}
+    {%- do adapter.dispatch('touched_row_counts', 'sluice_macros')(books, relation, plan, own) -%}
+    {%- call statement('forget_backfills') -%}
+        delete from {{ books.backfills }} where {{ own }}
+    {%- endcall -%}
     {%- call statement('forget_positions') -%}
         delete from {{ books.progress }} where {{ own }}
     {%- endcall -%}
@@ -87,6 +91,32 @@ order by {{ order | join(', ') }}
     {{- return(run_query('select cast(count(*) as ' ~ dbt.type_string() ~ ') from ' ~ relation
         ~ ('' if plan.whole else ' where ' ~ adapter.dispatch('in_ranges', 'sluice_macros')(partition, plan.ranges))
         )[0][0] | int) -}}
+{% endmacro %}
+
+{#- Also of days that hold no row: so it is known that they were built. Counted whole the first time. -#}
+{% macro default__touched_row_counts(books, relation, plan, own) %}
+    {%- set partition = config.get('partition_by') -%}
+    {%- set is_whole = plan.whole or run_query('select count(*) from ' ~ books.row_counts ~ ' where ' ~ own)[0][0] == 0 -%}
+    {%- set ranges = adapter.dispatch('in_ranges', 'sluice_macros')('partition_on', plan.ranges) -%}
+    {%- set among = '' if is_whole else ' and ' ~ ranges -%}
+    {%- call statement('forget_row_counts') -%}
+        delete from {{ books.row_counts }} where {{ own }}{{ among }}
+    {%- endcall -%}
+    {%- call statement('record_row_counts') -%}
+        insert into {{ books.row_counts }} (model, partition_on, row_count)
+        select '{{ model.name }}', built.partition_on, coalesce(held.row_count, 0)
+        from (
+            select partition_on from {{ books.touches }} where {{ own }}{{ among }}
+            union select partition_on from {{ books.batch_partitions }} where {{ own }}{{ among }}
+        ) as built
+        left join (
+            select {{ partition }} as partition_on, count(*) as row_count from {{ relation }}
+            {%- if not is_whole %}
+            where {{ adapter.dispatch('in_ranges', 'sluice_macros')(partition, plan.ranges) }}
+            {%- endif %}
+            group by {{ partition }}
+        ) as held on built.partition_on = held.partition_on
+    {%- endcall -%}
 {% endmacro %}
 
 {#- After a whole rebuild also the days that the table no longer has: who reads it must drop them. -#}

@@ -15,7 +15,7 @@ from pathlib import Path
 from macros_project import Project, Row
 
 MODELS = ("stg_clicks", "clicks_daily", "clicks_contracted")
-BOOKS = ("progress", "touches", "batch_partitions")
+BOOKS = ("progress", "touches", "batch_partitions", "row_counts", "backfills")
 Click = tuple[int, int, str]
 Batch = Sequence[Click]
 
@@ -100,6 +100,55 @@ def test_only_touched_days_are_rebuilt(project: Project) -> None:
         "select distinct clicked_on from main.stg_clicks where user_id <> 99")}  # fmt: skip
     assert {str(day) for day in rebuilt} == {"2025-01-03"}
     assert not kept & rebuilt
+
+
+def test_days_that_are_asked_for_are_rebuilt_once_and_so_is_what_reads_them(
+    project: Project,
+) -> None:
+    expected = in_one_go(project, one_batch_a_day(6))
+    project.execute(
+        "delete from main.stg_clicks where clicked_on in ('2025-01-02', '2025-01-05')",
+        "update main.stg_clicks set user_id = 99 where clicked_on = '2025-01-03'",
+        "insert into main_platform.backfills values ('stg_clicks', '2025-01-02'),"
+        " ('stg_clicks', '2025-01-05'), ('stg_clicks', '2025-01-02')",
+    )
+    project.execute("delete from main.clicks_contracted where clicked_on = '2025-01-05'")
+    build(project)
+    for model in MODELS:
+        kept = [
+            row for row in built(project)[model] if "datetime.date(2025, 1, 3)" not in repr(row)
+        ]
+        assert kept == [
+            row for row in expected[model] if "datetime.date(2025, 1, 3)" not in repr(row)
+        ]
+    # The day that nobody asked for was left alone.
+    assert len(project.execute("select * from main.stg_clicks where user_id = 99")) == 20
+    assert project.rows("main_platform.backfills") == []
+    before = built(project), books(project)
+    build(project)
+    assert (built(project), books(project)) == before
+
+
+def test_the_books_say_how_many_rows_each_built_day_held(project: Project) -> None:
+    in_one_go(project, one_batch_a_day(4))
+    land(project, [[(900, 1, "2025-01-03 12:00:00+00:00")]], first_id=50)
+    build(project)
+    for model in MODELS:
+        counted = project.execute(
+            "select partition_on, row_count from main_platform.row_counts"
+            f" where model = '{model}' and row_count > 0 order by 1"
+        )
+        held = project.execute(
+            f"select {'counted_on' if model == 'clicks_daily' else 'clicked_on'}, count(*)"
+            f" from main.{model} group by 1 order by 1"
+        )
+        assert counted == held
+    # A workshop from before these books: counted whole at its next build.
+    project.execute("delete from main_platform.row_counts")
+    land(project, [[(901, 1, "2025-01-02 12:00:00+00:00")]], first_id=51)
+    build(project, models=["stg_clicks"])
+    assert len(project.execute(
+        "select * from main_platform.row_counts where model = 'stg_clicks'")) == 4  # fmt: skip
 
 
 def test_a_failure_after_the_writes_leaves_the_state_before_them(project: Project) -> None:

@@ -1,0 +1,145 @@
+"""Days of a large model that do not hold what was built into them, or were never built.
+
+Models that rebuild only touched days keep a book of how many rows each day held when it was built
+(macros_lib/README.md). A day that holds another number has lost rows or won some that no build
+wrote; a day that was read from a source and is not in the book was never built. Building such a
+day anew is always right, because a build of a day is the model's definition for that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import duckdb
+
+from catalog.catalog import Catalog, Dataset
+from warehouse import platform_log
+from warehouse.settings import Settings
+
+BOOKS: Final = "platform"
+LOG_KIND: Final = "heals"
+MATERIALIZED: Final = "touched_partitions"
+
+
+@dataclass(frozen=True)
+class Hole:
+    """The days of one model that are not as they were built, and their rows then and now."""
+
+    key: str
+    days: tuple[date, ...]
+    built_rows: int
+    held_rows: int
+
+    def __str__(self) -> str:
+        first, last = self.days[0], self.days[-1]
+        days = f"{first}" if first == last else f"{len(self.days)} days ({first} to {last})"
+        if self.built_rows == self.held_rows == 0:
+            return f"{days} had been read and never built"
+        return f"{days} held {self.held_rows:,} rows where {self.built_rows:,} were built"
+
+
+def ask_for_holes(
+    catalog: Catalog, connection: duckdb.DuckDBPyConnection, keys: Iterable[str]
+) -> tuple[Hole, ...]:
+    """Find the holes of these models and have their next build fill them."""
+    holes = find_holes(catalog, connection, keys)
+    for hole in holes:
+        name = catalog[hole.key].name
+        connection.execute("begin")
+        connection.execute(f"delete from {BOOKS}.backfills where model = ?", [name])
+        connection.execute(
+            f"insert into {BOOKS}.backfills select ?, unnest(?::date[])", [name, list(hole.days)]
+        )
+        connection.execute("commit")
+    return holes
+
+
+def find_holes(
+    catalog: Catalog, connection: duckdb.DuckDBPyConnection, keys: Iterable[str]
+) -> tuple[Hole, ...]:
+    models = [catalog[key] for key in keys if catalog[key].materialized == MATERIALIZED]
+    if not models or not _exists(connection, BOOKS, "row_counts"):
+        return ()
+    found = []
+    for model in models:
+        if _exists(connection, model.schema, model.name):
+            rows = connection.execute(_compared(catalog, model), [model.name] * 2).fetchall()
+            if rows:
+                found.append(_hole(model, rows))
+    return tuple(found)
+
+
+def log_filled(
+    settings: Settings,
+    catalog: Catalog,
+    connection: duckdb.DuckDBPyConnection,
+    asked: Sequence[Hole],
+) -> tuple[Hole, ...]:
+    """Of the holes that were asked for, those that the build has filled."""
+    left = {hole.key for hole in find_holes(catalog, connection, [each.key for each in asked])}
+    filled = tuple(hole for hole in asked if hole.key not in left)
+    platform_log.append(
+        settings,
+        LOG_KIND,
+        [
+            {
+                "what": "backfilled",
+                "dataset": hole.key,
+                "row_count": _held(connection, catalog[hole.key].name, hole.days),
+                "because": str(hole),
+            }
+            for hole in filled
+        ],
+    )
+    return filled
+
+
+def _compared(catalog: Catalog, model: Dataset) -> str:
+    """Days whose rows differ from the book, for a model whose book is kept at all."""
+    partition = catalog.manifest["nodes"][model.unique_id]["config"]["partition_by"]
+    return f"""
+        with built as (
+            select partition_on, row_count from {BOOKS}.row_counts where model = ?
+        ),
+        received as (
+            select distinct batches.partition_on
+            from {BOOKS}.batch_partitions as batches
+            join {BOOKS}.progress as progress using (model, input)
+            where batches.model = ? and batches.batch_id <= progress.position
+        ),
+        held as (
+            select {partition} as partition_on, count(*) as row_count
+            from {model.relation} group by all
+        )
+        select partition_on, coalesce(built.row_count, 0), coalesce(held.row_count, 0)
+        from built full join received using (partition_on) full join held using (partition_on)
+        where built.row_count is distinct from coalesce(held.row_count, 0)
+            and exists (select 1 from built)
+        order by partition_on"""
+
+
+def _hole(model: Dataset, rows: Sequence[tuple[date, int, int]]) -> Hole:
+    days = tuple(day for day, _, _ in rows)
+    return Hole(model.key, days, sum(row[1] for row in rows), sum(row[2] for row in rows))
+
+
+def _held(connection: duckdb.DuckDBPyConnection, model: str, days: Sequence[date]) -> int:
+    [[count]] = connection.execute(
+        f"select coalesce(sum(row_count), 0)::bigint from {BOOKS}.row_counts"
+        " where model = ? and list_contains(?::date[], partition_on)",
+        [model, list(days)],
+    ).fetchall()
+    return int(count)
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    return bool(
+        connection.execute(
+            "select 1 from duckdb_tables() where database_name = current_database()"
+            " and schema_name = ? and table_name = ?",
+            [schema, name],
+        ).fetchall()
+    )

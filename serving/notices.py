@@ -1,0 +1,126 @@
+"""What a message about an incident says, and how it looks in a chat, a letter and a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from serving.incidents import Incident, span
+from serving.timeline import StaleTable
+
+Transition = Literal["opened", "acknowledged", "closed"]
+TRANSITIONS: tuple[Transition, ...] = ("opened", "acknowledged", "closed")
+SIGNS = {"opened": "✗", "acknowledged": "·", "closed": "✓"}
+SHOWN_NAMES = 8
+
+
+@dataclass(frozen=True)
+class Notice:
+    """`key` is the same each time that this is told: whoever receives it twice can tell."""
+
+    key: str
+    subject: str
+    lines: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        width = max((len(label) for label, _ in self.lines), default=0)
+        return "\n".join(
+            [self.subject, *(f"  {label:<{width}}  {value}" for label, value in self.lines)]
+        )
+
+    @property
+    def chat(self) -> dict[str, Any]:
+        """Slack's form, which Mattermost, Rocket.Chat and others understand."""
+        lines = [f"*{_escaped(self.subject)}*"]
+        lines += [f"{_bold(label)}{_escaped(value)}" for label, value in self.lines]
+        return {"text": "\n".join(lines)}
+
+
+def notice(
+    incident: Incident, transition: Transition, stale: Sequence[StaleTable], docs_url: str = ""
+) -> Notice:
+    again = " again" if incident.is_recurrence and transition == "opened" else ""
+    return Notice(
+        f"{incident.incident_id}.{transition}",
+        f"{SIGNS[transition]} [tier {incident.tier}] {incident.dataset_key} {_verb(transition)}"
+        f"{again}: {incident.reason}",
+        tuple(_lines(incident, transition, stale, docs_url)),
+    )
+
+
+def trial(channel: str) -> Notice:
+    return Notice(
+        f"trial.{channel}",
+        f"· A trial message of Sluice to the channel {channel}: nothing is wrong.",
+        (("more", "sluice incident list"),),
+    )
+
+
+def _verb(transition: Transition) -> str:
+    return {"opened": "is closed", "acknowledged": "is looked after", "closed": "is open again"}[
+        transition
+    ]
+
+
+def _lines(
+    incident: Incident, transition: Transition, stale: Sequence[StaleTable], docs_url: str
+) -> list[tuple[str, str]]:
+    lines = [("what", incident.reason), ("where", _where(incident)), ("since", _since(incident))]
+    if transition == "acknowledged":
+        lines.append(("taken by", incident.acknowledged_by or "somebody"))
+    below, metrics = incident.affected_datasets, incident.affected_metrics
+    lines.append(("affects", _counted("dataset", incident.affected_dataset_count, below)))
+    if metrics:
+        lines.append(("", _counted("metric", len(metrics), metrics)))
+    if transition == "closed":
+        if incident.cause:
+            lines.append(("cause", incident.cause))
+        if not stale:
+            lines.append(("consumers", "read all of it fresh again"))
+        else:
+            kept = _some([each.name for each in stale])
+            lines.append(("consumers", f"still read as it was, because of another gate: {kept}"))
+    elif stale:
+        lines.append(("consumers", "read these as they were: " + _some([str(e) for e in stale])))
+    else:
+        lines.append(("consumers", "see no stale table of it"))
+    lines.append(("owner", f"{incident.owner or 'nobody'}, tier {incident.tier}"))
+    if incident.is_recurrence:
+        lines.append(("again", f"{incident.recurrence_of} was the same"))
+    page = f"{docs_url.rstrip('/')}/{incident.runbook}" if docs_url else incident.runbook
+    lines += [("runbook", page), ("more", f"sluice incident show {incident.incident_id}")]
+    return lines
+
+
+def _where(incident: Incident) -> str:
+    source = f", source {incident.source}" if incident.source else ""
+    return f"{incident.dataset_key} (layer {incident.layer}{source})"
+
+
+def _since(incident: Incident) -> str:
+    opened = f"{incident.opened_at:%Y-%m-%d %H:%M} UTC"
+    if incident.closed_at is None:
+        return opened
+    lasted = span((incident.closed_at - incident.opened_at).total_seconds())
+    return f"{opened} until {incident.closed_at:%Y-%m-%d %H:%M} UTC ({lasted})"
+
+
+def _counted(word: str, count: int, names: Sequence[str]) -> str:
+    if not count:
+        return f"no {word} below it"
+    return f"{count} {word}{'s' if count != 1 else ''}" + (f": {_some(names)}" if names else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _bold(label: str) -> str:
+    return f"*{label}:* " if label else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
