@@ -10,7 +10,10 @@ from orchestration.retrying import told
 from orchestration.specs import published_key, published_spec
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
+from serving import budgets
+from serving.notifications import notify
 from warehouse import publish
+from warehouse.errors import SluiceError
 from warehouse.settings import settings
 
 STEP = "publish"
@@ -32,6 +35,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
         say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
+        _tell(context)
         rows = {each.name: each.row_count for each in snapshot.tables}
         for dataset in catalog.public():
             if dataset.name in fresh:
@@ -44,3 +48,14 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
                 )
 
     return switch
+
+
+def _tell(context: dg.AssetExecutionContext) -> None:
+    """What the new snapshot knows of incidents and promises, to those who are to know it."""
+    try:
+        budgets.export(settings())
+        for line in notify(settings()).lines:
+            say(context, line)
+    except SluiceError as error:
+        # The snapshot is out; what went wrong with telling of it must not make it look otherwise.
+        say(context, f"✗ nobody was told: {error}")
