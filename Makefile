@@ -24,7 +24,7 @@ test: lint ## lint, then the whole test suite
 up: $(READY) ## Dagster's UI and daemon on a free port, which it prints
 	@$(BIN)/sluice up
 
-lint: $(READY) ## ruff, mypy --strict, sqlfluff, yamllint
+lint: $(READY) ## ruff, mypy --strict, yamllint, check files, sqlfluff
 	@echo "→ ruff"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
@@ -32,6 +32,8 @@ lint: $(READY) ## ruff, mypy --strict, sqlfluff, yamllint
 	@$(BIN)/mypy --no-error-summary
 	@echo "→ yamllint"
 	@$(BIN)/yamllint --strict .
+	@echo "→ check files"
+	@$(BIN)/python -m quality
 	@echo "→ sqlfluff"
 	@mkdir -p data && SLUICE_WORKSHOP=$(CURDIR)/data/lint.duckdb DBT_TARGET_PATH=$(CURDIR)/data/lint $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 

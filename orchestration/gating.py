@@ -1,6 +1,6 @@
 """The gates: after each layer, what was agreed is checked; what fails shuts what is downstream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import dagster as dg
@@ -13,6 +13,7 @@ from orchestration.specs import asset_key, dataset_key
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
 from quality.evaluate import evaluate
+from quality.evaluation import CheckResult, Evaluation, shown
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
@@ -57,29 +58,43 @@ def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
                 check_name=CHECK,
                 passed=each.is_open,
                 description=each.reason or None,
-                metadata={
-                    "checks": dg.MetadataValue.table(
-                        [
-                            dg.TableRecord(
-                                {
-                                    "check": one.name,
-                                    "outcome": one.outcome,
-                                    "value": "" if one.value is None else str(one.value),
-                                    "expected": one.threshold,
-                                }
-                            )
-                            for one in each.checks
-                        ],
-                        schema=dg.TableSchema.from_name_type_dict(
-                            {
-                                "check": "string",
-                                "outcome": "string",
-                                "value": "string",
-                                "expected": "string",
-                            }
-                        ),
-                    )
-                },
+                metadata=explanation(each),
             )
 
     return shut_or_open
+
+
+def explanation(evaluation: Evaluation) -> dict[str, dg.MetadataValue]:
+    """Every check with its value and what was expected; why it shut; some of the rows."""
+    found: dict[str, dg.MetadataValue] = {"checks": _table([_row(x) for x in evaluation.checks])}
+    told = [*evaluation.failing, *evaluation.warning, *evaluation.observed]
+    if told:
+        found["why"] = dg.MetadataValue.md("\n".join(f"- **{x.name}**: {_why(x)}" for x in told))
+    for check in told:
+        if check.sample:
+            found[f"rows: {check.name}"] = _table(check.sample)
+    return found
+
+
+def _row(check: CheckResult) -> dict[str, str | None]:
+    return {
+        "check": check.name,
+        "outcome": f"{check.outcome} (on trial)" if check.is_observed else check.outcome,
+        "value": "" if check.value is None else shown(check.value),
+        "expected": check.threshold,
+        "before and now": check.plot,
+        "says": check.message,
+    }
+
+
+def _why(check: CheckResult) -> str:
+    trial = " (on trial: it does not shut)" if check.is_observed else ""
+    return f"{check.message or check.outcome}{trial}"
+
+
+def _table(rows: Sequence[Mapping[str, str | None]]) -> dg.TableMetadataValue:
+    columns = list(rows[0]) if rows else []
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: row.get(name) or "" for name in columns}) for row in rows],
+        schema=dg.TableSchema.from_name_type_dict({name: "string" for name in columns}),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from catalog.catalog import Catalog, Dataset
@@ -17,6 +18,7 @@ __all__ = [
     "check_path",
     "is_due",
     "load",
+    "overdue",
     "problems",
 ]
 
@@ -62,4 +64,22 @@ def problems(catalog: Catalog, folder: Path = CHECKS_DIR) -> list[CheckFileError
             found.append(
                 CheckFileError(f"{shown(path)} belongs to no dataset{near}.", remedy="Rename it.")
             )
+    return found
+
+
+def overdue(catalog: Catalog, today: date, folder: Path = CHECKS_DIR) -> list[str]:
+    """Trials that have ended: these checks close their gates again."""
+    found = []
+    for dataset in catalog.datasets.values():
+        try:
+            file = load(catalog, dataset, folder)
+        except CheckFileError:
+            continue
+        for check in file.checks if file is not None else ():
+            if check.trial is not None and not check.is_observed(today):
+                found.append(
+                    f"{shown(check_path(dataset, folder))}:{check.line}: `{check.name}` was on"
+                    f" trial until {check.trial.until} ({check.trial.because}); it counts now."
+                    " Remove `observe_only`, or the check."
+                )
     return found

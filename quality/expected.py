@@ -51,8 +51,14 @@ def usual(
     absolute: float = 0.0,
     percent: float = 0.0,
 ) -> Usual:
-    """Of a day, from the days before it. Weekdays count once there are some weeks of them."""
+    """Of a day, from the days before it.
+
+    Once there are some weeks, each weekday has a place of its own, and all of them follow the
+    level of the last week: a company that grows is not an anomaly every month.
+    """
     centres = _by_weekday(history)
+    level = _level(history, centres)
+    centres = {weekday: level * each for weekday, each in centres.items()}
     centre = centres.get(day.weekday(), median(history.values()))
     residuals = [abs(value - centres.get(on.weekday(), centre)) for on, value in history.items()]
     spread = MAD_TO_DEVIATION * median(residuals)
@@ -69,6 +75,13 @@ def _by_weekday(history: Mapping[date, float]) -> dict[int, float]:
     if len(days) < WEEK or min(map(len, days.values())) < WEEKS_OF_A_PATTERN:
         return {}
     return {weekday: median(values) for weekday, values in days.items()}
+
+
+def _level(history: Mapping[date, float], centres: Mapping[int, float]) -> float:
+    """The last week beside the whole: its middle day, so that a bad one does not move it."""
+    last = sorted(history.items())[-WEEK:]
+    beside = [value / at for on, value in last if (at := centres.get(on.weekday(), 0.0)) > 0]
+    return median(beside) if beside else 1.0
 
 
 def plot(values: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -17,7 +18,7 @@ from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, expected, shown, unevaluated
 from quality.expected import plot, usual
 from quality.history import Past, kept
-from quality.measuring import Measured, Request, aggregate
+from quality.measuring import Measured, Request, aggregate, is_by_arrival
 from quality.thresholds import Threshold
 
 DEFAULT_DAYS = 42
@@ -25,6 +26,8 @@ DEFAULT_DAYS = 42
 DEFAULT_VALUES = {"previous": 1, "last_values": 7, "same_weekday": 4}
 DEFAULT_ROWS = 30
 DEFAULT_TOLERANCE = {"percent": 10.0}
+LONGEST_LAG = 7
+"""Rows of a day may come some days later; until then the last known day is judged."""
 LONGEST_CATCH_UP = 14
 """So many days are judged at most, when a gate has been closed for long."""
 
@@ -38,6 +41,8 @@ class Verdict:
     note: str = ""
     day: date | None = None
     plot: str = ""
+    told: str = ""
+    """What is said of a breach, if not the value and what was expected."""
 
     def result(self, check: DeclaredCheck) -> CheckResult:
         low, high = self.bounds.limits if self.bounds is not None else (None, None)
@@ -55,7 +60,7 @@ class Verdict:
             return replace(found, message="")
         on = f" on {self.day}" if self.day is not None else ""
         value = shown(self.value) if self.value is not None else "nothing"
-        told = f"{value}{on}, expected {expected(low, high)}"
+        told = self.told or f"{value}{on}, expected {expected(low, high)}"
         told += "".join(f" {part}" for part in (self.note, self.plot) if part)
         return replace(found, outcome=outcome, message=told)
 
@@ -123,39 +128,56 @@ def _moved(threshold: Threshold | None, base: float) -> Threshold:
 
 def _by_day(check: DeclaredCheck, past: Past, measured: Measured, today: date) -> CheckResult:
     """Each day that is due against the days before it; the worst of them counts."""
-    judged = days_to_judge(past, today)
-    if check.body.get("measure") == "shares":
-        verdicts = [_shares(check, measured, day) for day in judged]
-    else:
-        series = _series(check, measured, judged[-1])
-        verdicts = [_day(check, series, day) for day in judged]
-    results = [each.result(check) for each in verdicts]
+    told = _told_days(check, measured)
+    due = days_to_judge(past, today)
+    judged = [day for day in dict.fromkeys(_latest(told, day) for day in due) if day is not None]
+    if not judged:
+        few = "no files" if is_by_arrival(check) else f"fewer than {_least_rows(check)} rows"
+        return answered(check, "pass", message=f"{few} on {due[-1]} and the days before")
+    results = [_of_day(check, measured, told, day) for day in judged]
     worst = {"not_evaluated": 0, "error": 0, "fail": 1, "warn": 2, "pass": 3}
     # The latest of equally bad ones: it is the one that can still be mended.
     return min(reversed(results), key=lambda each: worst[each.outcome])
 
 
-def _series(check: DeclaredCheck, measured: Measured, last: date) -> dict[date, float]:
-    """Numbers by day. A day without rows counts as none where rows are counted."""
-    if not _counts_rows(check):
-        found = {day: _number(value) for day, value in measured.days.items()}
-        return {
-            day: value
-            for day, value in found.items()
-            if value is not None and measured.rows.get(day, 0) >= _least_rows(check)
-        }
-    first = min(measured.days, default=last)
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    return {day: float(measured.days.get(day) or 0) for day in days}
-
-
-def _day(check: DeclaredCheck, series: Mapping[date, float], day: date) -> Verdict:
-    value = series.get(day)
-    if value is None:
-        return Verdict(None, note=f"fewer than {_least_rows(check)} rows on {day}", day=day)
+def _of_day(
+    check: DeclaredCheck, measured: Measured, told: Sequence[date], day: date
+) -> CheckResult:
     start = day - timedelta(days=_days(check))
-    history = {on: each for on, each in series.items() if start <= on < day}
-    return _verdict(check, history, value, day, "days")
+    before = [on for on in told if start <= on < day]
+    if check.body.get("measure") == "shares":
+        parts = {on: _parts(measured.days[on]) for on in (*before, day)}
+        return _shares(check, parts, day).result(check)
+    value = _of(check, measured, day)
+    if value is None:
+        return unevaluated(check, f"no number on {day}")
+    known = {on: each for on in before if (each := _of(check, measured, on)) is not None}
+    return _verdict(check, known, value, day, "days").result(check)
+
+
+def _of(check: DeclaredCheck, measured: Measured, day: date) -> float | None:
+    return _number(measured.days.get(day, 0 if _counts_rows(check) else None))
+
+
+def _told_days(check: DeclaredCheck, measured: Measured) -> list[date]:
+    """Days that say something: of counted rows all of them, a day without rows is one of none.
+
+    A day without files is another matter: whether it should have any, freshness says.
+    """
+    days = sorted(measured.rows)
+    if not days or is_by_arrival(check):
+        return days
+    if _counts_rows(check):
+        # As far as anybody asks; the days after the last rows are the ones that matter.
+        span = (days[-1] - days[0]).days + LONGEST_CATCH_UP
+        return [days[0] + timedelta(days=number) for number in range(span + 1)]
+    return [day for day in days if measured.rows[day] >= _least_rows(check)]
+
+
+def _latest(told: Sequence[date], day: date) -> date | None:
+    """The day itself, or the last one before it, within a week, that says something."""
+    near = [each for each in told if day - timedelta(days=LONGEST_LAG) < each <= day]
+    return near[-1] if near else None
 
 
 def _verdict(
@@ -177,26 +199,24 @@ def _verdict(
                    plot([*history.values(), value]))  # fmt: skip
 
 
-def _shares(check: DeclaredCheck, measured: Measured, day: date) -> Verdict:
+def _shares(check: DeclaredCheck, parts: Mapping[date, Mapping[str, float]], day: date) -> Verdict:
     """How far the category that moved most is from its usual share, in percentage points."""
-    start = day - timedelta(days=_days(check))
-    parts = {
-        on: _parts(counts)
-        for on, counts in measured.days.items()
-        if start <= on <= day and measured.rows.get(on, 0) >= _least_rows(check)
+    before = [part for on, part in sorted(parts.items()) if on < day]
+    if len(before) < _learnt(check):
+        return Verdict(None, note=_learning(len(before), _learnt(check), "days"), day=day)
+    now = parts[day]
+    usual_share = {
+        each: median(part.get(each, 0.0) for part in before) for each in {*now, *chain(*before)}
     }
-    now = parts.pop(day, None)
-    if now is None:
-        return Verdict(None, note=f"fewer than {_least_rows(check)} rows on {day}", day=day)
-    if len(parts) < _learnt(check):
-        return Verdict(None, note=_learning(len(parts), _learnt(check), "days"), day=day)
-    categories = sorted({*now, *(each for part in parts.values() for each in part)})
-    before = {each: median(part.get(each, 0.0) for part in parts.values()) for each in categories}
-    moved = max(categories, key=lambda each: abs(now.get(each, 0.0) - before[each]))
+    moved = max(sorted(usual_share), key=lambda each: abs(now.get(each, 0.0) - usual_share[each]))
     share = now.get(moved, 0.0)
-    note = f"points: `{moved or 'no value'}` is {shown(share)} %, usually {shown(before[moved])} %"
-    drawn = plot([*(part.get(moved, 0.0) for _, part in sorted(parts.items())), share])
-    return Verdict(abs(share - before[moved]), check.threshold, note, day, drawn)
+    apart = abs(share - usual_share[moved])
+    told = (
+        f"`{moved or 'no value'}` is {shown(share)} % on {day},"
+        f" usually {shown(usual_share[moved])} %: {shown(apart)} points apart"
+    )
+    drawn = plot([*(part.get(moved, 0.0) for part in before), share])
+    return Verdict(apart, check.threshold, day=day, plot=drawn, told=told)
 
 
 def _parts(counts: Mapping[str, int]) -> dict[str, float]:

@@ -55,7 +55,7 @@ DATASET_CHECKS: Mapping[str, tuple[str, ...]] = {
         "tolerance",
     ),
     "change_over_time": ("expression", "filter", "compared_with", "values"),
-    "anomaly": ("expression", "filter", "by_day", "days", "tolerance"),
+    "anomaly": ("expression", "filter", "by_day", "days", "at_least_rows", "tolerance"),
 }
 COLUMN_CHECKS: Mapping[str, tuple[str, ...]] = {
     "missing": ("missing_values", "missing_format", "filter"),
