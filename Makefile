@@ -19,7 +19,7 @@ demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, prin
 
 test: lint ## lint, then the whole test suite
 	@echo "→ tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 up: $(READY) ## Dagster's UI and daemon on a free port, which it prints
 	@$(BIN)/sluice up

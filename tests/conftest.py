@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,19 +23,26 @@ def _own_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """`sluice demo` on a fresh folder, watched for connections: the whole way on small data."""
-    folder = tmp_path_factory.mktemp("demo")
-    watcher = folder / "watcher"
-    watcher.mkdir()
-    (watcher / "sitecustomize.py").write_text(WATCHER)
-    log = folder / "connections.log"
-    sluice = sluice_in(
-        folder, PYTHONPATH=f"{watcher}:{PROJECT_ROOT}", SLUICE_TEST_CONNECTIONS=str(log)
-    )
-    done = sluice("demo")
+def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demo:
+    """`sluice demo` on a fresh folder, watched for connections: the whole way on small data.
+
+    Made once, whichever of the processes that run the tests comes first; nobody changes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "the-demo"
+    folder.mkdir(exist_ok=True)
+    printed, log = folder / "printed.txt", folder / "connections.log"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            watcher = folder / "watcher"
+            watcher.mkdir()
+            (watcher / "sitecustomize.py").write_text(WATCHER)
+            path = f"{watcher}:{PROJECT_ROOT}"
+            sluice = sluice_in(folder, PYTHONPATH=path, SLUICE_TEST_CONNECTIONS=str(log))
+            printed.write_text(sluice("demo").stdout)
     noted = log.read_text().splitlines() if log.exists() else []
-    return Demo(sluice_in(folder), done.stdout, tuple(noted))
+    return Demo(sluice_in(folder), printed.read_text(), tuple(noted))
 
 
 @pytest.fixture(scope="session")
