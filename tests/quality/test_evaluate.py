@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import duckdb
@@ -98,43 +97,6 @@ def test_a_warning_keeps_the_gate_open_and_is_told(check: Check) -> None:
     assert found.reason == "rows: 100, must be less than 50"
 
 
-# How Soda fails open (shared/facts.md): each of these ends with exit code 0 and `is_ok` there.
-
-
-def test_an_average_of_an_empty_table_closes(
-    check: Check, company: duckdb.DuckDBPyConnection
-) -> None:
-    company.execute("delete from marts.finance_revenue")
-    found = check(
-        REVENUE, AVERAGE.replace("  - row_count:\n", "  - row_count: {threshold: {must_be: 0}}\n")
-    )
-    assert outcomes(found)["row_count"] == "pass"
-    assert outcomes(found)["amount_avg_aggregate"] == "not_evaluated"
-    assert not found.is_open
-
-
-def test_one_expression_that_does_not_run_closes_with_the_engines_reason(check: Check) -> None:
-    found = check(
-        REVENUE,
-        "checks:\n  - row_count:\n  - failed_rows: {name: typo, expression: currency::int=0}\n",
-    )
-    assert not found.is_open
-    assert outcomes(found)["typo"] == "not_evaluated"
-    assert "Could not convert string" in found.reason and "USD" not in found.reason
-
-
-def test_a_silenced_soda_logger_opens_nothing(check: Check) -> None:
-    logging.getLogger("soda").setLevel(logging.CRITICAL + 1)
-    try:
-        found = check(
-            REVENUE,
-            "checks:\n  - row_count:\n  - failed_rows: {name: typo, expression: currency::int=0}\n",
-        )
-    finally:
-        logging.getLogger("soda").setLevel(logging.NOTSET)
-    assert not found.is_open
-
-
 def test_a_query_that_gives_no_number_closes(check: Check) -> None:
     for query in ("select null", "select 1 where false", "select 'nan'::double", "select nothing"):
         found = check(
@@ -174,13 +136,6 @@ def test_an_attached_file_with_the_same_tables_confuses_nothing(
     company.execute("create schema other.marts")
     company.execute("create table other.marts.finance_revenue as select 1 as unrelated")
     assert check(REVENUE, AVERAGE).is_open
-
-
-def test_a_dataset_unknown_to_the_catalog_closes(
-    settings_here: Settings, catalog: Catalog, company: duckdb.DuckDBPyConnection
-) -> None:
-    [found] = evaluate(settings_here, catalog, company, ["marts.finance_revenu"])
-    assert not found.is_open
 
 
 def test_one_broken_dataset_leaves_the_others_evaluated(
