@@ -21,6 +21,7 @@ from quality.checks import (
 from quality.evaluation import CheckResult, Evaluation, closed
 from quality.vocabulary import DEFAULT_WINDOW_DAYS
 from warehouse.clock import as_of as clock_as_of
+from warehouse.clock import wall_clock
 from warehouse.settings import Settings
 
 
@@ -49,7 +50,8 @@ def evaluate(
     files, broken = _files(catalog, datasets, folder)
     if states is None:
         states = gate.states(settings, [each.key for each in datasets if each.layer == "raw"])
-    now = clock_as_of(settings)
+    company, wall = clock_as_of(settings), wall_clock()
+    now = {each.key: wall if each.has_wall_clock else company for each in datasets}
     present = own_checks.structures(connection)
     raw = [each for each in datasets if each.layer == "raw"]
     windows = own_checks.batches(
@@ -60,11 +62,11 @@ def evaluate(
         now,
     )
     scans = [
-        soda.Scan(each, file, _after(windows.get(each.key)))
+        soda.Scan(each, file, _after(windows.get(each.key)), now[each.key].isoformat())
         for each in datasets
         if (file := files.get(each.key)) is not None and _key(each) in present
     ]
-    answered = soda.run(connection, scans, now.isoformat())
+    answered = soda.run(connection, scans)
     found: dict[str, Evaluation] = {
         key: closed(key, "dataset", "no such dataset in the catalog") for key in unknown
     }
@@ -76,9 +78,9 @@ def evaluate(
         window = windows.get(each.key)
         if own_checks.freshness_hours(each) is not None:
             checks.append(
-                own_checks.arrival_check(each, window, now)
+                own_checks.arrival_check(each, window, now[each.key])
                 if window is not None
-                else own_checks.column_freshness_check(connection, each, now)
+                else own_checks.column_freshness_check(connection, each, now[each.key])
             )
         checks += _in_order(files.get(each.key), answered.get(each.key, ()), window)
         found[each.key] = Evaluation(

@@ -7,13 +7,14 @@ from datetime import date, timedelta
 
 import duckdb
 
+from catalog.catalog import load_catalog
 from serving.conditions import Condition
 from serving.definitions import Metric, describe
 from serving.figures import KeyFigure, figures_of
 from serving.published import Answer, QueryError, fetch, open_published
 from serving.questions import compile_sql
 from serving.semantics import load_semantics
-from warehouse.clock import as_of
+from warehouse.clock import as_of, wall_clock
 from warehouse.settings import Settings
 
 
@@ -42,12 +43,13 @@ def query(
 
     Group by a grain (`month`, or `metric_time__month`) and dimensions (`account__country`, or
     `country` where only one dimension is called so). `start` and `end` are inclusive days,
-    widened to whole periods of the grain; nothing after the last whole day is shown. Order by
-    any column, `-column` for descending; without an order rows come by the columns grouped by.
+    widened to whole periods of the grain; nothing after the last whole day is shown (of the
+    platform itself today is shown too, as far as it goes). Order by any column,
+    `-column` for descending; without an order rows come by the columns grouped by.
     Periods without a value are left out.
     """
     semantics = load_semantics(settings)
-    first, last = _span(settings, start, end)
+    first, last = _span(start, end, last_day(settings, metrics))
     sql = compile_sql(semantics, metrics, group_by, where, first, last, order, limit)
     connection = open_published(settings)
     try:
@@ -83,11 +85,23 @@ def _last_whole_day(settings: Settings) -> date:
     return (as_of(settings) - timedelta(days=1)).date()
 
 
-def _span(
-    settings: Settings, start: date | str | None, end: date | str | None
-) -> tuple[date | None, date]:
+def last_day(settings: Settings, metrics: Sequence[str]) -> date:
+    """The newest day that is shown of these metrics.
+
+    What the company did today is not whole yet. How the platform fares is looked at while it
+    happens, so of metrics over the platform log alone, today counts.
+    """
+    semantics = load_semantics(settings)
+    read = {
+        table for name in metrics if name in semantics.metrics for table in semantics.tables(name)
+    }
+    on_wall_clock = {each.name for each in load_catalog(settings).public() if each.has_wall_clock}
+    return wall_clock().date() if read and read <= on_wall_clock else _last_whole_day(settings)
+
+
+def _span(start: date | str | None, end: date | str | None, now: date) -> tuple[date | None, date]:
     """Cumulative metrics would go on to the end of the time spine, years ahead."""
-    first, last, now = _day(start), _day(end), _last_whole_day(settings)
+    first, last = _day(start), _day(end)
     if first is not None and first > now:
         raise QueryError(
             f"The time asked starts on {first}; the history ends on {now}.",
