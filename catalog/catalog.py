@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -51,6 +51,8 @@ class Dataset:
     sources: frozenset[str]
     partition_by: str = ""
     """The day of a table of which a build rebuilds only the touched days."""
+    # Its times are real ones: the platform log's, whatever "now" the company's data lives in.
+    has_wall_clock: bool = False
 
     @property
     def relation(self) -> str:
@@ -189,8 +191,13 @@ def from_manifest(manifest: Mapping[str, Any]) -> Catalog:
     sources: dict[str, frozenset[str]] = {}
     for unique_id in nodes:
         _sources(unique_id, nodes, sources)
+    on_wall_clock = {
+        str(node["source_name"])
+        for node in manifest["sources"].values()
+        if _meta(node).get("clock") == "wall"
+    }
     datasets = {
-        keys[unique_id]: _dataset(node, keys, sources[unique_id])
+        keys[unique_id]: _dataset(node, keys, sources[unique_id], on_wall_clock)
         for unique_id, node in sorted(nodes.items(), key=lambda item: keys[item[0]])
     }
     return Catalog(datasets, keys, manifest)
@@ -244,10 +251,20 @@ def _parents(node: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(node.get("depends_on", {}).get("nodes", ()))
 
 
-def _dataset(node: Mapping[str, Any], keys: Mapping[str, str], sources: frozenset[str]) -> Dataset:
+def _meta(node: Mapping[str, Any]) -> dict[str, Any]:
     meta = dict(node["config"].get("meta") or node.get("meta") or {})
     if node["resource_type"] == "source":
         meta = {**dict(node.get("source_meta") or {}), **meta}
+    return meta
+
+
+def _dataset(
+    node: Mapping[str, Any],
+    keys: Mapping[str, str],
+    sources: frozenset[str],
+    on_wall_clock: Set[str],
+) -> Dataset:
+    meta = _meta(node)
     classification = str(meta.get("classification", "internal"))
     return Dataset(
         key=keys[node["unique_id"]],
@@ -268,6 +285,7 @@ def _dataset(node: Mapping[str, Any], keys: Mapping[str, str], sources: frozense
         parents=tuple(sorted(keys[each] for each in _parents(node) if each in keys)),
         sources=sources,
         partition_by=str(node["config"].get("partition_by") or ""),
+        has_wall_clock=bool(sources) and sources <= on_wall_clock,
     )
 
 

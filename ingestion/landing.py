@@ -12,7 +12,6 @@ from typing import Any, BinaryIO, cast
 import duckdb
 import fsspec
 
-from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 
 
@@ -45,9 +44,6 @@ class Landing:
         self.url = settings.landing_url
         self._filesystem, self.root = fsspec.core.url_to_fs(self.url)
         self.is_local = "file" in self._filesystem.protocol
-
-    def sources(self) -> list[str]:
-        return [name for name in self._folders("") if name != PLATFORM]
 
     def entities(self, source: str) -> list[str]:
         return self._folders(source)

@@ -11,6 +11,7 @@ from ingestion.contracts import Contract, read_contracts
 from ingestion.inspection import Inspected, Refusal, content_hash, inspect
 from ingestion.landing import LandedFile, Landing
 from ingestion.ledger import Known, known_files, set_aside_files
+from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 
 
@@ -48,9 +49,14 @@ def pending(settings: Settings, connection: duckdb.DuckDBPyConnection) -> dict[s
 
 
 def newest_landed(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """By source, the newest file of each entity: news without a database."""
+    """By source, the newest file of each entity: news without a database.
+
+    Each run writes into the platform log, so that it would always be news.
+    """
     landing = Landing(settings)
-    newest = {source: landing.newest(source) for source in read_contracts(settings)}
+    newest = {
+        source: landing.newest(source) for source in read_contracts(settings) if source != PLATFORM
+    }
     return {source: files for source, files in newest.items() if files}
 
 

@@ -12,7 +12,6 @@ from orchestration.specs import published_key
 from orchestration.writer import RETRIES
 from serving import metrics as serving_metrics
 from serving.definitions import Metric
-from warehouse.clock import as_of
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
 
@@ -63,7 +62,7 @@ def newest(metric: Metric) -> tuple[float | None, object]:
     """The metric's value in its finest grain's newest period."""
     if metric.requires or not metric.grains:
         return None, "needs a dimension"
-    today = as_of(settings()).date()
+    today = serving_metrics.last_day(settings(), [metric.name])
     start = date(today.year - 1, today.month, 1)
     grain = metric.grains[0]
     answer = serving_metrics.query(

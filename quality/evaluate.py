@@ -55,7 +55,8 @@ def evaluate(
     files, broken = _files(catalog, datasets, folder)
     if states is None:
         states = gate.states(settings, [each.key for each in datasets if each.layer == "raw"])
-    now = clock_as_of(settings)
+    company, wall = clock_as_of(settings), wall_clock()
+    now = {each.key: wall if each.has_wall_clock else company for each in datasets}
     present = own_checks.structures(connection)
     raw = [each for each in datasets if each.layer == "raw"]
     windows = own_checks.batches(
@@ -72,17 +73,22 @@ def evaluate(
     ]
     answered = soda.run(
         connection,
-        [soda.Scan(each.dataset, each.file, _after(each.batches)) for each in subjects],
-        now.isoformat(),
+        [
+            soda.Scan(
+                each.dataset, each.file, _after(each.batches), now[each.dataset.key].isoformat()
+            )
+            for each in subjects
+        ],
     )
     pasts = history.read(settings, comparing.remembered(each.file for each in subjects))
     explained: dict[str, list[CheckResult]] = {}
     for subject in subjects:
+        today = now[subject.dataset.key]
         given = [
             *answered[subject.dataset.key],
-            *comparing.answers(connection, catalog, subject, pasts, now),
+            *comparing.answers(connection, catalog, subject, pasts, today),
         ]
-        explained[subject.dataset.key] = _explained(connection, catalog, subject, given, now)
+        explained[subject.dataset.key] = _explained(connection, catalog, subject, given, today)
     found: dict[str, Evaluation] = {
         key: closed(key, "dataset", "no such dataset in the catalog") for key in unknown
     }
@@ -94,9 +100,9 @@ def evaluate(
         window = windows.get(each.key)
         if own_checks.freshness_hours(each) is not None:
             checks.append(
-                own_checks.arrival_check(each, window, now)
+                own_checks.arrival_check(each, window, now[each.key])
                 if window is not None
-                else own_checks.column_freshness_check(connection, each, now)
+                else own_checks.column_freshness_check(connection, each, now[each.key])
             )
         checks += _in_order(files.get(each.key), explained.get(each.key, ()))
         found[each.key] = Evaluation(

@@ -141,7 +141,7 @@ def batches(
     datasets: Sequence[Dataset],
     opened: Mapping[str, Position],
     window_days: Mapping[str, int],
-    as_of: datetime,
+    as_of: Mapping[str, datetime],
 ) -> dict[str, Batches]:
     """Per raw dataset: which batches are due, what was set aside, when it last received."""
     found: dict[str, list[_Batch]] = {}
@@ -159,7 +159,12 @@ def batches(
             _Batch(batch_id, _received_on(file), row_count or 0, unread, loaded_at, stamp)
         )
     return {
-        each.key: _due(found.get(each.key, []), opened.get(each.key), window_days[each.key], as_of)
+        each.key: _due(
+            found.get(each.key, []),
+            opened.get(each.key),
+            window_days[each.key],
+            as_of[each.key],
+        )
         for each in datasets
     }
 

@@ -44,6 +44,8 @@ class Scan:
     dataset: Dataset
     file: CheckFile
     after_batch: int = EVERY_BATCH
+    # Its "now", as the file's ${var.AS_OF}.
+    as_of: str = ""
 
     @property
     def checks(self) -> tuple[DeclaredCheck, ...]:
@@ -51,14 +53,14 @@ class Scan:
 
 
 def run(
-    connection: duckdb.DuckDBPyConnection, scans: Sequence[Scan], as_of: str
+    connection: duckdb.DuckDBPyConnection, scans: Sequence[Scan]
 ) -> dict[str, tuple[CheckResult, ...]]:
     """Every declared check of every scan, answered or marked as not evaluated."""
     asked = [scan for scan in scans if scan.checks]
     if not asked:
         return {scan.dataset.key: () for scan in scans}
     try:
-        session = _session(connection, [contract(scan, as_of) for scan in asked])
+        session = _session(connection, [contract(scan) for scan in asked])
         answers = list(session.contract_verification_results)
         fault = "" if len(answers) == len(asked) else "Soda answered for other datasets than asked"
     except Exception as error:  # Soda raises whatever its parts raise; all of it closes the gate.
@@ -71,7 +73,7 @@ def run(
     return found
 
 
-def contract(scan: Scan, as_of: str) -> str:
+def contract(scan: Scan) -> str:
     """The complete Soda contract of a check file."""
     columns: dict[str, dict[str, Any]] = {
         column.name: {"name": column.name} for column in scan.dataset.columns
@@ -87,7 +89,7 @@ def contract(scan: Scan, as_of: str) -> str:
     document: dict[str, Any] = {
         "dataset": f"{DATA_SOURCE}/{scan.dataset.schema}/{scan.dataset.name}",
         "variables": {
-            "AS_OF": {"default": as_of},
+            "AS_OF": {"default": scan.as_of},
             "AFTER_BATCH": {"default": str(scan.after_batch)},
         },
         "columns": list(columns.values()),

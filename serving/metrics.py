@@ -8,6 +8,7 @@ from datetime import UTC, date, timedelta
 
 import duckdb
 
+from catalog.catalog import load_catalog
 from serving.conditions import Condition
 from serving.definitions import Metric, describe
 from serving.figures import KeyFigure, figures_of
@@ -16,7 +17,7 @@ from serving.query_log import Asked, logged
 from serving.questions import compile_sql
 from serving.semantics import load_semantics
 from warehouse import snapshots
-from warehouse.clock import as_of
+from warehouse.clock import as_of, wall_clock
 from warehouse.settings import Settings
 
 
@@ -47,13 +48,14 @@ def query(
 
     Group by a grain (`month`, or `metric_time__month`) and dimensions (`account__country`, or
     `country` where only one dimension is called so). `start` and `end` are inclusive days,
-    widened to whole periods of the grain; nothing after the last whole day is shown. Order by
-    any column, `-column` for descending; without an order rows come by the columns grouped by.
+    widened to whole periods of the grain; nothing after the last whole day is shown (of the
+    platform itself today is shown too, as far as it goes). Order by any column,
+    `-column` for descending; without an order rows come by the columns grouped by.
     `quietly` leaves the question out of the platform log: the platform's own are no demand.
     Periods without a value are left out.
     """
     semantics = load_semantics(settings)
-    first, last = _span(_last_whole_day(settings, snapshot_id), start, end)
+    first, last = _span(last_day(settings, metrics, snapshot_id), start, end)
     sql = compile_sql(semantics, metrics, group_by, where, first, last, order, limit)
     connection = open_published(settings, snapshot_id)
     log = nullcontext(Asked()) if quietly else logged(settings, "metrics", metrics, snapshot_id)
@@ -93,6 +95,24 @@ def _last_whole_day(settings: Settings, snapshot_id: str | None = None) -> date:
     """Before now; of an earlier snapshot, before the now that it was made at."""
     now = snapshots.show(settings, snapshot_id).as_of if snapshot_id else as_of(settings)
     return (now.astimezone(UTC) - timedelta(days=1)).date()
+
+
+def last_day(settings: Settings, metrics: Sequence[str], snapshot_id: str | None = None) -> date:
+    """The newest day that is shown of these metrics.
+
+    What the company did today is not whole yet. How the platform fares is looked at while it
+    happens, so of metrics over the platform log alone, today counts.
+    """
+    semantics = load_semantics(settings)
+    read = {
+        table for name in metrics if name in semantics.metrics for table in semantics.tables(name)
+    }
+    on_wall_clock = {each.name for each in load_catalog(settings).public() if each.has_wall_clock}
+    if not read or not read <= on_wall_clock:
+        return _last_whole_day(settings, snapshot_id)
+    if snapshot_id is None:
+        return wall_clock().date()
+    return snapshots.show(settings, snapshot_id).published_at.astimezone(UTC).date()
 
 
 def _span(now: date, start: date | str | None, end: date | str | None) -> tuple[date | None, date]:

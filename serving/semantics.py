@@ -75,6 +75,10 @@ class Semantics:
         grains = {str(time["type_params"]["time_granularity"]) for time in times}
         return max(grains, key=GRAINS.index)
 
+    def tables(self, metric: str) -> frozenset[str]:
+        """The published tables that the metric is computed from."""
+        return frozenset(model["node_relation"]["alias"] for model, _ in self._measures(metric))
+
     def _measures(self, metric: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """The measures that the metric sums up in the end, with their semantic models."""
         needed = {

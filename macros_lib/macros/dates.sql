@@ -18,6 +18,24 @@
     {{- return('to_date(' ~ instant ~ ')') -}}
 {% endmacro %}
 
+{#- The instant at which the UTC day begins. -#}
+{% macro day_start(date) %}
+    {{- return(adapter.dispatch('day_start', 'sluice_macros')(date)) -}}
+{% endmacro %}
+
+{% macro default__day_start(date) %}
+    {{- return('make_timestamptz(epoch_us(cast(cast(' ~ date ~ ' as date) as timestamp)))') -}}
+{% endmacro %}
+
+{% macro postgres__day_start(date) %}
+    {{- return('(cast(cast(' ~ date ~ " as date) as timestamp) at time zone 'UTC')") -}}
+{% endmacro %}
+
+{#- The session's zone is UTC on Spark (profile). -#}
+{% macro spark__day_start(date) %}
+    {{- return('cast(cast(' ~ date ~ ' as date) as timestamp)') -}}
+{% endmacro %}
+
 {% macro week_start(date) %}
     {{- return("cast(date_trunc('week', cast(" ~ date ~ ' as date)) as date)') -}}
 {% endmacro %}

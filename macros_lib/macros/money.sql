@@ -13,6 +13,11 @@
     {{- return('(cast(' ~ numerator ~ ' as ' ~ double ~ ') / nullif(cast(' ~ denominator ~ ' as ' ~ double ~ '), 0))') -}}
 {% endmacro %}
 
+{#- A measured value that is no money, as a float of 64 bits. -#}
+{% macro as_double(value) %}
+    {{- return('cast(' ~ value ~ ' as ' ~ adapter.dispatch('type_double', 'sluice_macros')() ~ ')') -}}
+{% endmacro %}
+
 {% macro default__type_double() %}{{ return('double') }}{% endmacro %}
 
 {% macro postgres__type_double() %}{{ return('double precision') }}{% endmacro %}
