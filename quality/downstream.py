@@ -92,7 +92,7 @@ def newer_inputs(
     catalog: Catalog, states: Mapping[str, GateState], key: str
 ) -> tuple[GateState, ...]:
     """What a dataset reads and has not read since it changed (after a run of a selection)."""
-    own = states.get(key, GateState(key)).changed_at
+    own = states.get(key, GateState(key)).built_at
     if own is None:
         return ()
     above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))

@@ -25,6 +25,7 @@ from quality.gate_state import GateState
 from quality.sample import rows_at_fault
 from quality.variables import filled
 from quality.vocabulary import DEFAULT_WINDOW_DAYS
+from warehouse import versions
 from warehouse.clock import as_of as clock_as_of
 from warehouse.clock import wall_clock
 from warehouse.settings import Settings
@@ -80,6 +81,10 @@ def evaluate(
             for each in subjects
         ],
     )
+    contents = versions.contents(
+        connection,
+        {each.key: each.relation for each in datasets if each.layer != "raw"},
+    )
     pasts = history.read(settings, comparing.remembered(each.file for each in subjects))
     explained: dict[str, list[CheckResult]] = {}
     for subject in subjects:
@@ -110,6 +115,7 @@ def evaluate(
             tuple(checks),
             window.newest if window is not None else None,
             arrived_at=window.arrived_at if window is not None else None,
+            content=contents.get(each.key, ""),
         )
     spent = (time.perf_counter() - started) / max(1, len(wanted))
     return tuple(replace(found[key], seconds=spent) for key in wanted)

@@ -91,6 +91,8 @@ class Evaluation:
     seconds: float = 0.0
     arrived_at: datetime | None = None
     """When the oldest of the rows that are new to the gate were received."""
+    content: str = ""
+    """What tells a model's rows from other ones; empty where nobody could look."""
 
     @property
     def is_open(self) -> bool:

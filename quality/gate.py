@@ -38,8 +38,7 @@ def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
                 "since": iso(state.since if state.state == "pending" else now),
                 "reason": f"{_run(run_id)} is rebuilding it, or was ended while it did",
                 "run_id": run_id,
-                # A source's rows change only by new batches, which its evaluation will see.
-                "changed_at": iso(state.changed_at if state.key.startswith("raw.") else now),
+                "built_at": now.isoformat(),
                 "checks": [],
             }
             for state in before.values()
@@ -89,6 +88,8 @@ def carried(state: GateState) -> dict[str, Any]:
         "positioned_at": iso(state.positioned_at),
         "seen": state.seen,
         "changed_at": iso(state.changed_at),
+        "built_at": iso(state.built_at),
+        "content": state.content,
         "override": plain_override(state.override),
     }
 
@@ -101,8 +102,12 @@ def _judged(
     open_since = (before.open_since or now) if opened else None
     # Only an open gate moves on: what a closed one saw is looked at again.
     moved = opened and evaluation.position is not None
-    # New batches of a source; a model's rows changed when it became pending.
-    news = evaluation.position is not None and evaluation.position != before.seen
+    # New batches of a source, other rows of a model.
+    news = (
+        evaluation.content != before.content
+        if evaluation.position is None
+        else evaluation.position != before.seen
+    )
     event = {
         "key": evaluation.key,
         "state": "open" if opened else "closed",
@@ -116,7 +121,10 @@ def _judged(
         "position": evaluation.position if moved else before.position,
         "positioned_at": iso(now if moved else before.positioned_at),
         "seen": before.seen if evaluation.position is None else evaluation.position,
-        "changed_at": iso(now if news else before.changed_at),
+        # As old as its build: what is built in the same step has read it.
+        "changed_at": iso((before.built_at or now) if news else before.changed_at),
+        "built_at": iso(before.built_at),
+        "content": evaluation.content,
         "seconds": round(evaluation.seconds, 4),
         "checks": [asdict(check) for check in evaluation.checks],
         "override": None,

@@ -47,7 +47,11 @@ class GateState:
     positioned_at: datetime | None = None
     seen: int | None = None
     changed_at: datetime | None = None
-    """When its rows last changed, or were built anew."""
+    """When rows came or were built that are other ones than before."""
+    built_at: datetime | None = None
+    """When it was last built, whether its rows changed or not."""
+    content: str = ""
+    """What tells its rows from other ones; empty for a source, whose batches do."""
     override: Override | None = None
     kind: str = ""
 
@@ -84,8 +88,10 @@ def read(event: Mapping[str, Any], now: datetime) -> GateState:
         positioned_at=_instant(event.get("positioned_at")),
         seen=event.get("seen"),
         changed_at=_instant(event.get("changed_at")),
+        built_at=_instant(event.get("built_at")),
         override=_override(event.get("override")),
         kind=event.get("kind") or "",
+        content=event.get("content") or "",
     )
     if state.is_overridden and state.override is not None and state.override.until <= now:
         # Its time is over, whoever looks: no event is needed for that.

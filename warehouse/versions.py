@@ -7,7 +7,7 @@ its builds touch (`touches`), are its rows other ones (`content`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -76,6 +76,21 @@ def last_touches(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         f"select model, max(build_id) from {BOOKS}.touches group by model"
     ).fetchall()
     return dict(rows)
+
+
+def contents(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> dict[str, str]:
+    """By key, what tells a table's rows from other ones.
+
+    Of a table that rebuilds only touched days, the last build that touched one; others are built
+    whole, and reading them once more costs little beside that.
+    """
+    known, touches = relations(connection), last_touches(connection)
+    found: dict[str, str] = {}
+    for key, table in tables.items():
+        build = touches.get(table.rpartition(".")[2])
+        if table in known:
+            found[key] = f"build {build}" if build else fingerprint(connection, known[table])
+    return found
 
 
 def change(

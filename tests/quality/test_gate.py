@@ -27,6 +27,7 @@ from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, closed
 from warehouse.clock import wall_clock
 from warehouse.errors import SettingsError
+from warehouse.publish import PublicTable
 from warehouse.settings import PROJECT_ROOT, Settings
 
 GOOD = CheckResult("row_count", "row_count", "rows", "pass", 1.0, "must be more than 0")
@@ -182,24 +183,28 @@ def test_a_gate_closed_by_hand_opens_with_its_next_passing_evaluation(
     assert gate.states(settings_here, [FACTS])[FACTS].is_open
 
 
-def test_a_table_that_was_not_rebuilt_after_its_parents_is_called_stale_and_says_so(
+def test_a_table_that_was_not_rebuilt_after_its_parents_changed_is_called_stale_and_says_so(
     settings_here: Settings, catalog: Catalog
 ) -> None:
-    keys = [STAGED, FACTS, REVENUE]
-    gate.mark_pending(settings_here, keys, "run-1")
+    def rebuilt(key: str, content: str, run: str) -> None:
+        gate.mark_pending(settings_here, [key], run)
+        gate.record(settings_here, [Evaluation(key, (GOOD,), content=content)], run)
+
+    def revenue() -> PublicTable:
+        plan = downstream.publish_plan(catalog, gate.states(settings_here, catalog.datasets))
+        return next(each for each in plan if each.name == "finance_revenue")
+
     open_all(settings_here, catalog)
-    gate.mark_pending(settings_here, [FACTS], "run-2")
-    gate.record(settings_here, [judged(FACTS)], "run-2")
-    states = gate.states(settings_here, catalog.datasets)
-    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
-    assert plan["finance_revenue"].reason.startswith(f"older than what it reads: {FACTS} (")
-    assert not plan["finance_revenue"].fresh
-    assert plan["finance_revenue"].since == states[FACTS].changed_at
-    assert plan["growth_funnel"].reason == ""
-    gate.mark_pending(settings_here, [REVENUE], "run-3")
-    gate.record(settings_here, [judged(REVENUE)], "run-3")
-    states = gate.states(settings_here, catalog.datasets)
-    assert downstream.newer_inputs(catalog, states, REVENUE) == ()
+    for key in (STAGED, FACTS, REVENUE):
+        rebuilt(key, "100 rows", "run-2")
+    rebuilt(FACTS, "100 rows", "run-3")  # built again, the same
+    assert revenue().fresh
+    rebuilt(FACTS, "101 rows", "run-4")
+    assert not revenue().fresh
+    assert revenue().reason.startswith(f"older than what it reads: {FACTS} (")
+    assert revenue().since == gate.states(settings_here, [FACTS])[FACTS].changed_at
+    rebuilt(REVENUE, "100 rows", "run-5")  # which made no difference to it
+    assert revenue().fresh and revenue().reason == ""
 
 
 def test_below_a_closed_gate_nothing_is_built_and_other_branches_go_on(

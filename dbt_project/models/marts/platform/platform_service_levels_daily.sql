@@ -116,8 +116,9 @@ received as (
 measured as (
     select
         grid.*,
-        {{ seconds_between('grid.starts_at', 'grid.ends_at') }} as observed_seconds,
-        coalesce(fresh.fresh_seconds, 0) as fresh_seconds,
+        -- Exact, or a sum of spans is a hair longer than the whole.
+        cast({{ seconds_between('grid.starts_at', 'grid.ends_at') }} as decimal(18, 3)) as observed_seconds,
+        cast(coalesce(fresh.fresh_seconds, 0) as decimal(18, 3)) as fresh_seconds,
         coalesce(received.received_row_count, 0) as received_row_count,
         coalesce(received.loaded_row_count, 0) as loaded_row_count,
         coalesce(checks.check_count, 0) as check_count_of_day,
@@ -136,8 +137,8 @@ select
     owner,
     cast(tier as bigint) as tier,
     freshness_objective,
-    cast(observed_seconds as decimal(18, 3)) as observed_seconds,
-    cast(fresh_seconds as decimal(18, 3)) as fresh_seconds,
+    observed_seconds,
+    fresh_seconds,
     {{ safe_divide('fresh_seconds', 'observed_seconds') }} as freshness_attained,
     completeness_objective,
     cast(received_row_count as bigint) as received_row_count,
