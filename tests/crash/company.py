@@ -92,9 +92,6 @@ class Company:
         assert code is None or ended.code == code, f"{arguments} → {ended.code}\n{ended.output}"
         return ended
 
-    def run(self, code: int | None = 0, **more: str) -> Ended:
-        return self("run", *SELECTION, code=code, **more)
-
     def killed_at(self, point: str, *arguments: str) -> Ended:
         return self(*arguments, code=-9, **{CRASH_AT: point})
 
