@@ -174,3 +174,14 @@ def test_after_a_roll_back_the_next_publish_starts_from_what_consumers_see(here:
     build(here, 7)
     publish(here, plan("totals"), "run")
     assert markers(here) == {"orders": 7, "customers": 7, "totals": 0}
+
+
+def test_a_pointer_that_is_no_link_is_named(here: Settings) -> None:
+    [only] = published(here, 1)
+    content = here.published_path.read_bytes()
+    here.published_path.unlink()
+    here.published_path.write_bytes(content)
+    with pytest.raises(PublishError, match="is not the link that a publish makes"):
+        snapshots.current(here)
+    here.published_path.unlink()
+    assert roll_back(here, only).is_current
