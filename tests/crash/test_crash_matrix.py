@@ -105,6 +105,10 @@ def test_a_run_that_is_ended_anywhere_leaves_a_whole_snapshot_and_the_next_run_i
     assert company.published() == after
     assert company.leftovers() == []
     assert set(company.gates().values()) == {"open"}
+    assert snapshots.current_id(company.settings) == company.switches()[0]
+    if any(visit.point == "pointer.switched" for visit in chain):
+        # The switch that nobody could tell any more is told by the next publish.
+        assert len(set(company.switches())) >= 2
     for file in (company.settings.data_dir / "landing" / "platform").rglob("*.jsonl"):
         assert [json.loads(each) for each in file.open()]
 
@@ -122,6 +126,7 @@ def test_a_roll_back_that_is_ended_anywhere_has_happened_or_not(
     assert list(company.kept()) == [bases.next_tables, bases.first_tables]
     company("published", "rollback", earlier)
     assert company.published() == bases.first_tables and company.leftovers() == []
+    assert company.switches()[0] == earlier
 
 
 @of("pin", "unpin")
