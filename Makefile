@@ -9,10 +9,10 @@ export DO_NOT_TRACK = 1
 export SODA_CORE_TELEMETRY_ENABLED = false
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 
-.PHONY: help demo test up lint format bench lock clean
+.PHONY: help demo test test-all up lint format bench lock clean
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, print the key figures
 	@$(BIN)/sluice demo
@@ -20,6 +20,10 @@ demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, prin
 test: lint ## lint, then the whole test suite
 	@echo "→ tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-all: lint ## the same, and every visit of the crash matrix
+	@echo "→ tests, all of them"
+	@SLUICE_TEST_ALL=1 $(BIN)/python -m pytest
 
 up: $(READY) ## Dagster's UI and daemon on a free port, which it prints
 	@$(BIN)/sluice up

@@ -34,6 +34,21 @@ def snapshot_at(settings: Settings, wanted: str) -> str:
     return seen
 
 
+def catch_up(settings: Settings) -> None:
+    """Log the switch that a killed process made and could not tell (call it under `exclusive`)."""
+    now = snapshots.current_id(settings)
+    told = _seen_at(settings, datetime.max.replace(tzinfo=UTC))
+    if now is None or now == told:
+        return
+    # Names are in order of time: only a roll back goes to an earlier one.
+    event = "published" if told is None or now > told else "rolled_back"
+    platform_log.append(
+        settings,
+        snapshots.KIND,
+        [{"event": event, "snapshot_id": now, "was_interrupted": True}],
+    )
+
+
 def _seen_at(settings: Settings, moment: datetime) -> str | None:
     for event in platform_log.read_newest_first(settings, snapshots.KIND):
         if event.get("event") in SWITCHES and platform_log.logged_at(event) <= moment:

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import (
+    history,
     platform_log,
     retention,
     snapshot_file,
@@ -90,6 +91,8 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
     started = time.perf_counter()
     with exclusive(settings):
         remove_leftovers(settings)
+        with explained(settings, STILL_SERVED):
+            history.catch_up(settings)
         now = wall_clock()
         snapshot_id = f"{now:%Y%m%d-%H%M%S-%f}"
         aside = snapshots.folder(settings) / f".{snapshot_id}.tmp"

@@ -91,6 +91,11 @@ def current_id(settings: Settings) -> str | None:
         return settings.published_path.readlink().stem
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise PublishError(
+            f"{settings.published_path} is not the link that a publish makes.",
+            remedy="Move it away, then `sluice published rollback <id>` links to a snapshot again.",
+        ) from error
 
 
 def current(settings: Settings) -> Snapshot | None:

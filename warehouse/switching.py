@@ -15,6 +15,7 @@ import duckdb
 from warehouse import platform_log
 from warehouse.crash_points import crash_point
 from warehouse.errors import LockedError, PublishError
+from warehouse.history import catch_up
 from warehouse.settings import Settings
 from warehouse.snapshots import KIND, SUFFIX, Snapshot, current_id, folder, show
 
@@ -29,6 +30,7 @@ def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
         before = current_id(settings)
         show(settings, snapshot_id)
         with explained(settings, f"consumers still see {before}"):
+            catch_up(settings)
             remove_leftovers(settings)
             point_to(settings, snapshot_id)
         with explained(settings, f"consumers see {snapshot_id}, and the log does not say so"):

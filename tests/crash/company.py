@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 from platform_under_test import sluice_in
 
-from warehouse import snapshots, versions
+from warehouse import platform_log, snapshots, versions
 from warehouse.crash_points import CRASH_AT, DISK_FULL_AT
 from warehouse.settings import PROJECT_ROOT, Settings
 
@@ -92,9 +92,6 @@ class Company:
         assert code is None or ended.code == code, f"{arguments} → {ended.code}\n{ended.output}"
         return ended
 
-    def run(self, code: int | None = 0, **more: str) -> Ended:
-        return self("run", *SELECTION, code=code, **more)
-
     def killed_at(self, point: str, *arguments: str) -> Ended:
         return self(*arguments, code=-9, **{CRASH_AT: point})
 
@@ -130,6 +127,15 @@ class Company:
             path
             for path in self.settings.published_dir.rglob("*")
             if ".tmp" in path.name or path.suffix == ".wal"
+        ]
+
+    def switches(self) -> list[str]:
+        """The snapshots that the platform log says consumers were switched to, the last first."""
+        events = platform_log.read_newest_first(self.settings, snapshots.KIND)
+        return [
+            str(each["snapshot_id"])
+            for each in events
+            if each["event"] in ("published", "rolled_back")
         ]
 
     def gates(self) -> dict[str, str]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from warehouse.crash_points import POINTS
 
 Kind = Literal["kill", "full"]
+Command = Literal["run", "publish", "rollback", "pin", "unpin"]
 KINDS: tuple[Kind, ...] = ("kill", "full")
 # A whole run reaches these; the second of the two lists is reached by building the last step only.
 RUN = ("load", "build", "gate", "log")
 PUBLISH = ("publish", "pointer")
-COMMANDS = {
+MET_OFTEN = ("gate", "log")
+LATER = 3
+COMMANDS: Mapping[Command, tuple[str, ...]] = {
     "rollback": ("rollback", "pointer", "log"),
     "pin": ("pin", "log"),
     "unpin": ("unpin", "log"),
@@ -24,15 +27,20 @@ EVERYTHING = "SLUICE_TEST_ALL"
 
 @dataclass(frozen=True)
 class Visit:
-    """One point, in one command, ended in one way."""
+    """One point, in one command, ended in one way, at the so manieth time that it is met."""
 
-    command: Literal["run", "publish", "rollback", "pin", "unpin"]
+    command: Command
     point: str
     kind: Kind
     phase: Literal["first", "next"] = "next"
+    nth: int = 1
 
     def __str__(self) -> str:
-        return f"{self.command}-{self.point}-{self.kind}-{self.phase}"
+        return f"{self.command}-{self.point}@{self.nth}-{self.kind}-{self.phase}"
+
+    @property
+    def at(self) -> str:
+        return f"{self.point}@{self.nth}" if self.nth > 1 else self.point
 
 
 def every_visit() -> Iterator[Visit]:
@@ -43,22 +51,37 @@ def every_visit() -> Iterator[Visit]:
             if area in RUN + PUBLISH:
                 yield Visit("run", point, kind, "first")
                 yield Visit("run" if area in RUN else "publish", point, kind)
+            if area in MET_OFTEN:
+                yield Visit("run", point, kind, "next", LATER)
             for command, areas in COMMANDS.items():
                 if area in areas:
-                    yield Visit(command, point, kind)  # type: ignore[arg-type]
+                    yield Visit(command, point, kind)
 
 
-def visits() -> list[Visit]:
-    """Each point once, killed and full in turn; all of them for `make test-all`."""
+def chains() -> list[tuple[Visit, ...]]:
+    """Visits of a company one after the other, before it runs undisturbed.
+
+    `make test` ends each run of a company at the next point, killed and full in turn, so that what
+    one point left is what the next one meets. `make test-all` gives each visit its own company.
+    """
     everything = list(every_visit())
     if os.environ.get(EVERYTHING):
-        return everything
-    turn = {point: KINDS[number % 2] for number, point in enumerate(POINTS)}
-    return [
-        each
-        for each in everything
-        if each.phase == "next" and (each.command in COMMANDS or each.kind == turn[each.point])
-    ]
+        return [(each,) for each in everything]
+    found: list[tuple[Visit, ...]] = []
+    for command in ("run", "publish"):
+        met = [each for each in everything if each.command == command and each.phase == "next"]
+        points = dict.fromkeys(each.point for each in met)
+        turns = {point: KINDS[number % 2] for number, point in enumerate(points)}
+        found.append(
+            tuple(
+                max(
+                    (each for each in met if (each.point, each.kind) == (point, kind)),
+                    key=lambda each: each.nth,
+                )
+                for point, kind in turns.items()
+            )
+        )
+    return found + [(each,) for each in everything if each.command in COMMANDS]
 
 
 HOLDS = {
@@ -80,7 +103,8 @@ def page(remake: str) -> str:
         "# Crash matrix",
         "",
         "At each of these points the process is killed (`kill -9`) and, in another visit, the disk",
-        "is full. `make test` visits each point once, `make test-all` makes every visit. Made from",
+        "is full. `make test` ends one run after the other of a company, each at the next point,",
+        "and then lets it run; `make test-all` gives each visit a company of its own. Made from",
         "the register in `warehouse/crash_points.py`, not by hand; to make it anew:",
         f"`{remake}`.",
         "",
@@ -107,8 +131,9 @@ def page(remake: str) -> str:
     ]
     lines += [
         "",
-        "A run is visited twice: the `first` one, with nothing published before, and a `next` one,",
-        "a day later. What the points cannot show, a file system that is really full, is tried in",
+        "A run is visited twice: the first one, with nothing published before, and the next one,",
+        f"a day later; points that a run meets often also at the {LATER}rd time. What the points",
+        "cannot show, a file system that is really full, is tried in",
         "`tests/warehouse/test_publish.py` and `tests/ingestion/test_bad_input.py`.",
         "",
     ]

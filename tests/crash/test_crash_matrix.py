@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, Warm
-from crash.matrix import Visit, every_visit, page, visits
+from crash.matrix import Visit, chains, every_visit, page
 from platform_under_test import sluice_in
 
 from warehouse import retention, snapshots
@@ -20,6 +20,7 @@ from warehouse.settings import PROJECT_ROOT
 REFERENCE = PROJECT_ROOT / "docs" / "reference" / "crash_matrix.md"
 UPDATE = "UPDATE_REFERENCE=1 .venv/bin/python -m pytest tests/crash -k page"
 FULL = ("is full", "No space left")
+AFTER_THE_SWITCH = ("pointer.switched", "publish.pruned", "publish.logged")
 
 
 @dataclass(frozen=True)
@@ -55,69 +56,84 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
     next_day("simulate", "--next-day")
     built = next_day.copy(folder / "built")
     built.killed_at("publish.begun", "run", *SELECTION)
-    done = next_day.copy(folder / "done")
-    done.run()
+    done = built.copy(folder / "done")
+    done("run", *LAST_STEP)
     yield Bases(landed, published, next_day, built, done)
     warm.close()
 
 
 def end(company: Company, visit: Visit, *arguments: str) -> Ended:
     if visit.kind == "kill":
-        return company.killed_at(visit.point, *arguments)
-    ended = company.full_at(visit.point, *arguments)
-    assert ended.code != 0 and any(sign in ended.output for sign in FULL), ended.output
+        return company.killed_at(visit.at, *arguments)
+    ended = company.full_at(visit.at, *arguments)
+    assert ended.code != 0 and any(sign in ended.output for sign in FULL), (visit, ended.output)
     return ended
 
 
-@pytest.mark.parametrize(
-    "visit", [each for each in visits() if each.command in ("run", "publish")], ids=str
-)
+def of(*commands: str) -> pytest.MarkDecorator:
+    """The chains of these commands."""
+    found = [each for each in chains() if each[0].command in commands]
+    named = [str(each[0]) if len(each) == 1 else f"{each[0].command}-chain" for each in found]
+    return pytest.mark.parametrize("chain", found, ids=named)
+
+
+@of("run", "publish")
 def test_a_run_that_is_ended_anywhere_leaves_a_whole_snapshot_and_the_next_run_is_right(
-    bases: Bases, tmp_path: Path, visit: Visit
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
 ) -> None:
-    base = bases.landed if visit.phase == "first" else bases.next_day
+    [(command, phase)] = {(each.command, each.phase) for each in chain}
+    base = bases.landed if phase == "first" else bases.next_day
     arguments = SELECTION
-    if visit.command == "publish":
+    if command == "publish":
         base, arguments = bases.built, LAST_STEP
-    before = {} if visit.phase == "first" else bases.first_tables
-    after = bases.first_tables if visit.phase == "first" else bases.next_tables
+    before = {} if phase == "first" else bases.first_tables
+    after = bases.first_tables if phase == "first" else bases.next_tables
     company = base.copy(tmp_path / "company")
 
-    end(company, visit, "run", *arguments)
-    assert company.published() in (before, after)
-    for tables in company.kept():
-        assert tables in (before, after)
-    if visit.point == "pointer.switched":
-        assert company.published() == after
+    allowed = [before, after]
+    for visit in chain:
+        end(company, visit, "run", *arguments)
+        if visit.point in AFTER_THE_SWITCH:
+            allowed = [after]
+        assert company.published() in allowed, visit
+        # What consumers have seen once is not taken back.
+        allowed = allowed[allowed.index(company.published()) :]
+        for tables in company.kept():
+            assert tables in (before, after), visit
 
     company("run", *arguments)
     assert company.published() == after
     assert company.leftovers() == []
     assert set(company.gates().values()) == {"open"}
+    assert snapshots.current_id(company.settings) == company.switches()[0]
+    if any(visit.point == "pointer.switched" for visit in chain):
+        # The switch that nobody could tell any more is told by the next publish.
+        assert len(set(company.switches())) >= 2
     for file in (company.settings.data_dir / "landing" / "platform").rglob("*.jsonl"):
-        assert file.name.startswith(".") or [json.loads(each) for each in file.open()]
+        assert [json.loads(each) for each in file.open()]
 
 
-@pytest.mark.parametrize(
-    "visit", [each for each in visits() if each.command == "rollback"], ids=str
-)
+@of("rollback")
 def test_a_roll_back_that_is_ended_anywhere_has_happened_or_not(
-    bases: Bases, tmp_path: Path, visit: Visit
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
 ) -> None:
+    [visit] = chain
     company = bases.done.copy(tmp_path / "company")
-    [now, earlier] = snapshots.ids(company.settings)
+    now, earlier = snapshots.ids(company.settings)
     end(company, visit, "published", "rollback", earlier)
     is_back = visit.point in ("pointer.switched", "rollback.logged", "log.written_aside")
     assert snapshots.current_id(company.settings) == (earlier if is_back else now)
     assert list(company.kept()) == [bases.next_tables, bases.first_tables]
     company("published", "rollback", earlier)
     assert company.published() == bases.first_tables and company.leftovers() == []
+    assert company.switches()[0] == earlier
 
 
-@pytest.mark.parametrize(
-    "visit", [each for each in visits() if each.command in ("pin", "unpin")], ids=str
-)
-def test_a_pin_is_set_or_taken_off_whole(bases: Bases, tmp_path: Path, visit: Visit) -> None:
+@of("pin", "unpin")
+def test_a_pin_is_set_or_taken_off_whole(
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
+) -> None:
+    [visit] = chain
     company = bases.done.copy(tmp_path / "company")
     earlier = snapshots.ids(company.settings)[1]
     pinning = ("published", "pin", earlier, "--because", "the audit of 2025", "--by", "ada")
@@ -139,7 +155,7 @@ def test_a_pin_is_set_or_taken_off_whole(bases: Bases, tmp_path: Path, visit: Vi
 def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:
     assert {each.point for each in every_visit() if each.kind == "kill"} == set(POINTS)
     assert {each.point for each in every_visit() if each.kind == "full"} == set(POINTS)
-    assert {each.point for each in visits()} == set(POINTS)
+    assert {each.point for chain in chains() for each in chain} == set(POINTS)
 
 
 def test_the_page_of_the_matrix_is_made_from_the_register() -> None:

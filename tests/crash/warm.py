@@ -77,6 +77,7 @@ def main() -> None:
         if order["learn"]:
             learn(modules_of(order).read_text().split())
         answer(code=os.waitstatus_to_exitcode(status))
+    os._exit(0)
 
 
 if __name__ == "__main__":

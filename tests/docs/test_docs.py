@@ -220,7 +220,7 @@ def _understood(command: str, is_complete: bool) -> None:
             words.pop(0)
         first, rest = words[0].removeprefix(".venv/bin/"), words[1:]
         if first == "make":
-            targets = set(re.findall(r"^([a-z]+):", (PROJECT_ROOT / "Makefile").read_text(), re.M))
+            targets = set(re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(), re.M))
             named = {word for word in rest if "=" not in word}
             assert named <= targets, f"no such target: {named - targets}"
         elif first == "sluice":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -200,11 +201,35 @@ def test_a_filter_that_metricflow_would_drop_is_refused() -> None:
 def test_a_metric_newer_than_the_snapshot_asks_for_a_run(here: Settings, tmp_path: Path) -> None:
     older = Settings(data_dir=tmp_path, landing=here.landing_url)
     (tmp_path / "dbt").symlink_to(here.dbt_target_path)
-    older.published_dir.mkdir()
-    with duckdb.connect(str(older.published_path)) as connection:
+    snapshot = older.published_dir / "snapshots" / "1.duckdb"
+    snapshot.parent.mkdir(parents=True)
+    older.published_path.symlink_to(snapshot)
+    with duckdb.connect(str(snapshot)) as connection:
         connection.execute("create schema published")
     with pytest.raises(QueryError, match=r"finance_mrr_daily.*\n.*sluice run"):
         query(older, ["mrr"])
+
+
+def test_an_earlier_snapshot_answers_as_of_its_own_time(here: Settings, tmp_path: Path) -> None:
+    kept = Settings(data_dir=tmp_path, landing=here.landing_url)
+    (tmp_path / "dbt").symlink_to(here.dbt_target_path)
+    folder = kept.published_dir / "snapshots"
+    folder.mkdir(parents=True)
+    shutil.copy(here.published_path, folder / "earlier.duckdb")
+    shutil.copy(here.published_path, folder / "now.duckdb")
+    kept.published_path.symlink_to(folder / "now.duckdb")
+    with duckdb.connect(str(folder / "earlier.duckdb")) as connection:
+        connection.execute(
+            "update published._publish set as_of = as_of - interval 1 month;"
+            "update published.finance_mrr_daily set mrr_usd_amount = mrr_usd_amount * 2"
+        )
+    now = dict(query(kept, ["mrr"], ["month"]).rows)
+    earlier = dict(query(kept, ["mrr"], ["month"], snapshot_id="earlier").rows)
+    assert now == dict(query(here, ["mrr"], ["month"]).rows)
+    last = max(now)
+    assert last not in earlier and len(earlier) == len(now) - 1
+    middle = sorted(now)[5]
+    assert earlier[middle] == 2 * now[middle]
 
 
 def test_key_figures_are_the_metrics_of_the_last_whole_periods(here: Settings) -> None:

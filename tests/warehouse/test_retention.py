@@ -174,3 +174,35 @@ def test_after_a_roll_back_the_next_publish_starts_from_what_consumers_see(here:
     build(here, 7)
     publish(here, plan("totals"), "run")
     assert markers(here) == {"orders": 7, "customers": 7, "totals": 0}
+
+
+def test_a_switch_that_was_not_logged_is_logged_by_the_next_one(here: Settings) -> None:
+    """As a kill between the two leaves it."""
+    made = published(here, 2)
+    log = Path(here.landing_url) / "platform" / "publishes"
+    sorted(log.glob("*/*"))[-1].unlink()
+    roll_back(here, made[0])
+    events = [
+        (each["event"], each["snapshot_id"], each.get("was_interrupted", False))
+        for each in platform_log.read_newest_first(here, "publishes")
+    ]
+    assert events == [
+        ("rolled_back", made[0], False),
+        ("published", made[1], True),
+        ("published", made[0], False),
+    ]
+    sorted(log.glob("*/*"))[-1].unlink()
+    published(here, 1)
+    told = list(platform_log.read_newest_first(here, "publishes"))[1]
+    assert (told["event"], told["snapshot_id"]) == ("rolled_back", made[0])
+
+
+def test_a_pointer_that_is_no_link_is_named(here: Settings) -> None:
+    [only] = published(here, 1)
+    content = here.published_path.read_bytes()
+    here.published_path.unlink()
+    here.published_path.write_bytes(content)
+    with pytest.raises(PublishError, match="is not the link that a publish makes"):
+        snapshots.current(here)
+    here.published_path.unlink()
+    assert roll_back(here, only).is_current
