@@ -48,7 +48,7 @@ def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
                             sluice_fields.* exclude (number, ordinal)
                         from sluice_fields join sluice_files using (number)
                         where {scope.batches}
-                    ) {scope.loaded}
+                    ) where {scope.rows}
                     """
                 ),
                 {file.batch_id: _lines(file) - 1 for file in plain.values()},
@@ -123,7 +123,7 @@ def parse_csv_records(
                 from (
                     select *, {batch_id}::bigint as batch_id, {literal(path)} as file
                     from sluice_records
-                ) {scope.loaded}
+                ) where {scope.rows}
                 """
             ),
             {batch_id: len(records)},

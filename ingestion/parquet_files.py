@@ -38,7 +38,7 @@ def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> No
                     from read_parquet([{place}], file_row_number = true) as p
                     join sluice_files on number = p.file_index
                     where {scope.batches}
-                ) {scope.loaded}
+                ) where {scope.rows}
                 """
             ),
             {file.batch_id: file.inspected.line_count for file in group},

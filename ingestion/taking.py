@@ -20,11 +20,11 @@ class Scope:
     """Which rows of a reading are meant: all, or those of some batches that are not loaded."""
 
     batches: str = "true"
-    loaded: str = ""
+    rows: str = "true"
 
 
 Texts = Callable[[Scope], str]
-"""A query for texts: `where {batches}` early, joined with {loaded} before anything is parsed."""
+"""A query for texts: `where {batches}` early, `where {rows}` before anything is parsed."""
 
 
 class Sink(Protocol):
@@ -112,12 +112,14 @@ class Intake:
         )
         short = [batch for batch in batches if counts.get(batch, 0) < self._read[batch]]
         listed = ", ".join(str(batch) for batch in short)
+        # `not in` keeps the numbers of raw as the side that is hashed. An anti join would hash the
+        # texts, of which DuckDB expects few.
         return Scope(
-            f"batch_id in ({listed})",
-            f"""anti join (
-                select _batch_id as batch_id, _row_number as row_number
+            f"list_position([{listed}]::bigint[], batch_id) > 0",
+            f"""{_numbered("batch_id", "row_number")} not in (
+                select {_numbered("_batch_id", "_row_number")}
                 from {self.contract.relation} where {_between(short)}
-            ) using (batch_id, row_number)""",
+            )""",
         )
 
     def note_renamed(self, query: str) -> None:
@@ -180,6 +182,11 @@ class Intake:
         for batch_id, found in self.connection.execute(query).fetchall():
             if found:
                 self.taken.added.setdefault(batch_id, set()).update(found)
+
+
+def _numbered(batch_id: str, row_number: str) -> str:
+    """A row as one number: a file of 2^38 rows would not be read as one."""
+    return f"(({batch_id} << 38) + {row_number})"
 
 
 def _between(batches: Sequence[int]) -> str:
