@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.catalog import Catalog, Dataset, load_catalog
+from orchestration.interrupting import interrupts_noticed
 from orchestration.progress import Reporter, reporting
 from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
 from warehouse.errors import SettingsError
@@ -55,13 +56,18 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
     from orchestration.definitions import BUILD, defs, jobs_in_order
 
     outcomes: dict[str, dg.ExecuteInProcessResult] = {}
-    with dg.DagsterInstance.get() as instance, reporting(report):
+    with (
+        dg.DagsterInstance.get() as instance,
+        reporting(report),
+        interrupts_noticed() as stop_if_interrupted,
+    ):
         for name, keys, _ in jobs_in_order(catalog):
             due = keys if chosen is None else _due(catalog, name, keys, chosen)
             if due:
                 outcomes[name] = _execute(
                     instance, defs.resolve_job_def(name), due, selection if name == BUILD else ()
                 )
+                stop_if_interrupted()
     first = next(iter(outcomes.values()))
     return RunOutcome(
         first.run_id,
