@@ -14,6 +14,7 @@ from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, shown, unevaluated
 from quality.masking import personal_columns, shown_row
 from quality.measuring import Measured, Request
+from quality.sql_names import columns_of
 from warehouse.engine_words import engine_message
 
 MOST_SHOWN = 5
@@ -85,6 +86,10 @@ def by_group(
     outcome = check.threshold.judge(count)
     masked = personal_columns(dataset) | personal_columns(other)
     names = [*columns, "here", "there"]
+    read = {*columns, *columns_of(_expression(check)), *columns_of(_other_expression(check))}
+    if masked & read:
+        # A group may be one person, and its total what that person has.
+        masked |= {"here", "there"}
     sample = tuple(
         shown_row(dict(zip(names, row[: len(names)], strict=True)), masked) for row in rows
     )

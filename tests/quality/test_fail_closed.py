@@ -204,9 +204,9 @@ def page() -> str:
 
 {len(rows)} ways in which a check can say nothing and look as if it had passed. Soda 4.28 is the
 engine; its own verdict is never asked
-([decision 0006](../decisions/0006-fail-closed-on-soda-4.md)). Each case is played by the test beside
-it, the way Dagster goes: the gate shuts, says why, and the table stays out of the snapshot. Where
-Soda's own answer can be had, {proven} times, a test asks for it.
+([decision 0006](../decisions/0006-fail-closed-on-soda-4.md)). Each case is played by the test
+beside it, the way Dagster goes: the gate shuts, says why, and the table stays out of the
+snapshot. Where Soda's own answer can be had, {proven} times, a test asks for it.
 
 Made from `{HERE}`; to make it anew:
 `{UPDATE}`.
