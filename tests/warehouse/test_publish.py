@@ -112,6 +112,7 @@ def test_the_difference_of_two_snapshots_is_told_by_table(here: Settings) -> Non
     after = publish(here, plan(), "run-2").snapshot_id
     found = {each.name: each for each in differences.differences(here, before, after)}
     assert found["totals"].same_content and not found["orders"].same_content
+    assert (found["totals"].rows_before, found["totals"].rows_after) == (1000, 1000)
     orders = found["orders"]
     assert (orders.rows_before, orders.rows_after) == (1000, 1)
     assert (orders.columns_added, orders.columns_removed) == (("extra",), ("position",))
