@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from warehouse import versions
 from warehouse.settings import Settings
 from warehouse.snapshots import reading
 
@@ -24,11 +25,12 @@ def differences(settings: Settings, before: str, after: str) -> tuple[TableDiffe
     """What changed between two kept snapshots, table by table."""
     with reading(settings, before) as first, reading(settings, after) as second:
         old, new = _structure(first), _structure(second)
+        same = _written_once(first, second)
         found: list[TableDifference] = []
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
-            old_content = _content(first, name, was)
-            new_content = _content(second, name, now)
+            new_content = _content(second, name, now, counted=name in same)
+            old_content = new_content if name in same else _content(first, name, was)
             found.append(
                 TableDifference(
                     name,
@@ -51,12 +53,31 @@ def _structure(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ..
 
 
 def _content(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...] | None
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: tuple[str, ...] | None,
+    *,
+    counted: bool = False,
 ) -> tuple[int, int | None] | None:
-    """Row count and a hash of the rows as a bag."""
+    """Row count and a hash of the rows as a bag, unless it is enough that they are counted."""
     if columns is None:
         return None
-    row = connection.execute(
-        f'select count(*), sum(hash(t)::hugeint) from published."{name}" as t'
-    ).fetchone()
+    total = "null" if counted else "sum(hash(t)::hugeint)"
+    row = connection.execute(f'select count(*), {total} from published."{name}" as t').fetchone()
     return (int(row[0]), row[1]) if row else None
+
+
+def _written_once(*snapshots: duckdb.DuckDBPyConnection) -> set[str]:
+    """Tables whose rows the same publish wrote: they need not be read to be called the same."""
+    found = [_origins(each) for each in snapshots]
+    return {name for name, _ in set.intersection(*found)}
+
+
+def _origins(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+    try:
+        rows = connection.execute(
+            f"select table_name, written_in from {versions.TABLE} where written_in <> ''"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return set()
+    return set(rows)

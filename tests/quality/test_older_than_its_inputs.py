@@ -10,6 +10,8 @@ from quality.evaluation import CheckResult, Evaluation
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
 
+pytest_plugins = ["gated_company"]
+
 GOOD = CheckResult("row_count", "row_count", "rows", "pass", 1.0, "must be more than 0")
 
 

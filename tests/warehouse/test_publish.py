@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -110,6 +112,7 @@ def test_the_difference_of_two_snapshots_is_told_by_table(here: Settings) -> Non
     after = publish(here, plan(), "run-2").snapshot_id
     found = {each.name: each for each in differences.differences(here, before, after)}
     assert found["totals"].same_content and not found["orders"].same_content
+    assert (found["totals"].rows_before, found["totals"].rows_after) == (1000, 1000)
     orders = found["orders"]
     assert (orders.rows_before, orders.rows_after) == (1000, 1)
     assert (orders.columns_added, orders.columns_removed) == (("extra",), ("position",))
@@ -271,7 +274,7 @@ from warehouse.publish import publish
 from warehouse.settings import Settings
 from warehouse_shop import plan
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     publish(Settings(data_dir=Path(sys.argv[1])), plan(), "run")
 except SluiceError as error:
@@ -283,12 +286,58 @@ def test_a_full_disk_leaves_the_previous_snapshot_and_says_what_to_do(here: Sett
     build(here, 1)
     before = publish(here, plan(), "run-1")
     build(here, 2, 500_000)
-    out, err = python(FILLED, here.data_dir).communicate(timeout=60)
+    out, err = python(FILLED, here.data_dir, 300_000).communicate(timeout=60)
     assert "is full: nothing was published, the previous snapshot is still served" in out, err
     assert "Free space" in out
     assert snapshots.current_id(here) == before.snapshot_id
     assert set(markers(here).values()) == {1}
     assert not list(snapshots.folder(here).glob(".*"))
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
+    """A file system of its own; False where only root may make one, and we are not."""
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True
+    )
+    try:
+        yield made.returncode == 0
+    finally:
+        if made.returncode == 0:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_anywhere_in_a_publish_leaves_the_previous_snapshot(
+    tmp_path: Path,
+) -> None:
+    """Really full: the room that is left grows by a block at a time until the publish fits."""
+    with small_disk(tmp_path / "disk", 24_000_000) as is_real:
+        here = Settings(data_dir=tmp_path / "disk" / "data", keep_snapshots=2)
+        build(here, 1, 100_000)
+        size = publish(here, plan(), "run-1").size_bytes
+        build(here, 2, 100_000)
+        ballast = tmp_path / "disk" / "ballast"
+        refused = 0
+        for room in range(0, 12_000_000, 500_000):
+            if is_real:
+                disk = os.statvfs(tmp_path / "disk")
+                with ballast.open("wb") as file:
+                    os.posix_fallocate(
+                        file.fileno(), 0, max(disk.f_bavail * disk.f_frsize - room, 1)
+                    )
+                limit = 1 << 40
+            else:
+                limit = max(room * size // 6_000_000, 1)
+            out, err = python(FILLED, here.data_dir, limit).communicate(timeout=60)
+            ballast.unlink(missing_ok=True)
+            assert set(markers(here).values()) == ({1} if out else {2}), (room, out, err)
+            if not out:
+                break
+            refused += 1
+            assert "is full: nothing was published" in out, (room, out, err)
+        assert refused > 0 and set(markers(here).values()) == {2}
+        assert not list(snapshots.folder(here).glob(".*"))
 
 
 HOLDER = """
