@@ -149,6 +149,17 @@ def _check_files(name: str) -> Finding:
     return Finding(name, True, "every check file is valid")
 
 
+def _service_levels(name: str) -> Finding:
+    from catalog.catalog import load_catalog
+    from quality.service_levels import problems
+
+    found = problems(load_catalog(settings()))
+    if found:
+        text = "\n    ".join(str(each) for each in found)
+        return Finding(name, False, text, "Correct the YAML: nobody holds a promise so written.")
+    return Finding(name, True, "every promise is understood")
+
+
 def _workshop(name: str) -> Finding:
     from warehouse.workshop import connect, is_writing
 
@@ -205,6 +216,7 @@ CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
     ("landing", _landing),
     ("models", _models),
     ("check files", _check_files),
+    ("service levels", _service_levels),
     ("workshop", _workshop),
     ("published", _published),
     ("notifications", _notifications),

@@ -199,6 +199,13 @@ def test_a_budget_is_what_the_objective_leaves_and_is_spent_by_what_was_missed(
     assert loaded == pytest.approx(295 / 300)
 
 
+def test_every_dbt_test_of_the_platforms_models_passes_on_the_story(platform: Platform) -> None:
+    """Unit tests and tests of the rows."""
+    outcome = dbt.run(platform.settings, ["test", "--select", "source:platform+"])
+    assert [each for each in outcome.nodes if each.status != "pass"] == []
+    assert len(outcome.nodes) > 40
+
+
 def test_people_add_facts_and_a_replay_of_the_log_gives_the_same_incidents(
     platform: Platform, log: Log
 ) -> None:

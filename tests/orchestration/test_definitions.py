@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from platform_under_test import Demo
 
 from catalog.catalog import BUILT_LAYERS, Catalog, load_catalog
+from ingestion.load import load_all, newest_landed, pending
 from orchestration.branches import branches, sources
 from orchestration.running import chosen_datasets
+from orchestration.schedules import waiting
 from orchestration.specs import asset_key, published_key
 from quality.gate_state import GATED_LAYERS
+from warehouse import platform_log
 from warehouse.errors import SettingsError
+from warehouse.settings import settings
+from warehouse.workshop import connect
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,24 @@ def test_schedule_and_sensors_run_by_themselves(definitions: dg.Definitions) -> 
     assert {each.name for each in repository.sensor_defs} >= {
         "new_landing_files", "publish_after_a_closed_gate",
     }  # fmt: skip
+
+
+def test_the_platform_log_is_no_news_that_starts_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run writes into it: if it were, every run would start the next."""
+    monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path))
+    here = settings()
+    with closing(connect(here)) as connection:
+        load_all(here, connection)
+    platform_log.append(here, "runs", [{"event": "started", "run_id": "r1"}])
+    with closing(connect(here, read_only=True)) as connection:
+        assert len(pending(here, connection)["platform"]) == 1
+    assert newest_landed(here) == {} and not waiting()
+    folder = tmp_path / "landing" / "crm" / "leads" / "2026-03-31"
+    folder.mkdir(parents=True)
+    (folder / "1.csv").write_text("lead_id\n")
+    assert newest_landed(here) == {"crm": ("crm/leads/2026-03-31/1.csv",)} and waiting()
 
 
 def test_a_selection_follows_the_lineage_and_a_wrong_name_is_answered_with_the_nearest(

@@ -62,16 +62,18 @@ def test_metrics_read_public_models_only(here: Settings) -> None:
 
 def test_every_metric_answers_at_every_grain_and_dimension_it_allows(here: Settings) -> None:
     for metric in list_metrics(here):
+        # Nothing goes wrong in the demo; tests/dbt_project/test_platform_books.py has incidents.
+        may_be_none = metric.owner == "platform"
         for grain in metric.grains:
             by = [grain, *metric.requires]
             answer = query(here, [metric.name], by)
             assert answer.columns == (*by, metric.name)
-            assert answer.rows, f"{metric.name} by {by}"
+            assert answer.rows or may_be_none, f"{metric.name} by {by}"
             keys = [row[:-1] for row in answer.rows]
             assert len(set(keys)) == len(keys), f"{metric.name} by {by} repeats a row"
             assert all(row[-1] is not None for row in answer.rows)
         by = [metric.grains[-1], *metric.dimensions]
-        assert query(here, [metric.name], by).rows, f"{metric.name} by {by}"
+        assert query(here, [metric.name], by).rows or may_be_none, f"{metric.name} by {by}"
         if metric.composes and not metric.requires:
             assert len(query(here, [metric.name]).rows) == 1
 
