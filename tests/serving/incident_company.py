@@ -26,7 +26,8 @@ TABLE = """
         layer varchar, owner varchar, tier bigint, kind varchar, reason varchar,
         opened_at timestamptz, arrived_at timestamptz, closed_at timestamptz, is_open boolean,
         acknowledged_at timestamptz, acknowledged_by varchar, cause varchar,
-        detect_seconds decimal(18, 3), restore_seconds decimal(18, 3), affected_dataset_count bigint,
+        detect_seconds decimal(18, 3), restore_seconds decimal(18, 3),
+        affected_dataset_count bigint,
         affected_datasets varchar, affected_metrics varchar, affected_owners varchar,
         explained_closing_count bigint, is_recurrence boolean, recurrence_of varchar,
         run_id varchar
