@@ -53,7 +53,7 @@ def _tell(context: Context, name: str, error: Exception, before: int) -> None:
     text = str(error).strip() or type(error).__name__
     again = not _is_lasting(error) and before < RETRIES.max_retries
     following = f"; trying again ({before + 1} of {RETRIES.max_retries})" if again else ""
-    say(context, f"✗ {name}: {' '.join(text.splitlines())}{following}")
+    say(context, f"✗ {name}: {' '.join(text.split())}{following}")
 
 
 def _log_retried(name: str, before: int) -> None:

@@ -209,6 +209,7 @@ def _incident(row: Mapping[str, Any], facts: Sequence[Fact]) -> Incident:
     values: dict[str, Any] = {
         **row,
         **{name: _listed(row[name]) for name in LISTS},
+        **{name: _seconds(row[name]) for name in ("detect_seconds", "restore_seconds")},
         "affected_dataset_count": row["affected_dataset_count"] or 0,
         "explained_closing_count": row["explained_closing_count"] or 0,
         "facts": tuple(facts),
@@ -221,6 +222,10 @@ def _incident(row: Mapping[str, Any], facts: Sequence[Fact]) -> Incident:
     if cause is not None:
         values["cause"] = cause.text
     return Incident(**values)
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _listed(value: str | None) -> tuple[str, ...]:

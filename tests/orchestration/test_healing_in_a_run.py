@@ -123,8 +123,9 @@ def test_a_workshop_that_is_open_elsewhere_is_tried_again_and_the_run_goes_throu
 
 def test_a_contract_that_nobody_can_load_by_is_not_tried_again(own_demo: Sluice) -> None:
     with duckdb.connect(str(own_demo.settings.workshop_path)) as workshop:
-        workshop.execute("alter table raw_crm.leads alter column lead_id type json")
+        workshop.execute("alter table raw_crm.leads drop column lead_id")
+        workshop.execute("alter table raw_crm.leads add column lead_id bigint")
     run = own_demo("run", "-s", "source:crm", code=4)
     assert "trying again" not in run.stdout
-    assert "✗ load crm: raw_crm.leads.lead_id holds JSON" in run.stdout
+    assert "✗ load crm: raw_crm.leads.lead_id holds BIGINT" in run.stdout
     assert "sluice replay crm" in run.stdout

@@ -23,10 +23,11 @@ from warehouse.workshop import connect
 TABLE = """
     create or replace table marts.platform_incidents (
         incident_id varchar, dataset_key varchar, dataset_name varchar, source varchar,
-        layer varchar, owner varchar, tier integer, kind varchar, reason varchar,
+        layer varchar, owner varchar, tier bigint, kind varchar, reason varchar,
         opened_at timestamptz, arrived_at timestamptz, closed_at timestamptz, is_open boolean,
         acknowledged_at timestamptz, acknowledged_by varchar, cause varchar,
-        detect_seconds double, restore_seconds double, affected_dataset_count bigint,
+        detect_seconds decimal(18, 3), restore_seconds decimal(18, 3),
+        affected_dataset_count bigint,
         affected_datasets varchar, affected_metrics varchar, affected_owners varchar,
         explained_closing_count bigint, is_recurrence boolean, recurrence_of varchar,
         run_id varchar

@@ -76,6 +76,7 @@ def test_an_incident_is_shown_whole(company: Company) -> None:
     assert "crm" not in text and "pending" not in text and "is open" not in text
     assert text.count(f"raw.billing.payments is closed: {REASON}") == 1
     shown = company.json("show", "3fa85f64")
+    assert shown["detect_seconds"] == 19.0
     assert [each["what"] for each in shown["timeline"]] == [
         "arrival", "load", "gate", "publish", "acknowledged",
     ]  # fmt: skip
