@@ -134,13 +134,16 @@ def query(sql: str, limit: int, as_csv: bool, as_of: str | None, as_json: bool) 
 @click.argument("file")
 @click.option("--because", required=True, help="Why this delivery is to be ignored.")
 def set_aside(file: str, because: str) -> None:
-    """Ignore a landed FILE that cannot be loaded, for a recorded reason.
+    """Ignore a landed FILE that is wrong, for a recorded reason.
 
-    Landing itself never changes: the file stays, the loader passes it by.
+    Landing itself never changes: the file stays, the loader passes it by, in a workshop that is
+    rebuilt as well. If it is loaded already, its rows leave raw, and the next run rebuilds what was
+    made of them.
     """
     from ingestion.aside import set_aside as ignore
     from warehouse.workshop import writing
 
     with writing(settings(), "sluice set-aside", waiting=say):
-        ignore(settings(), file, because)
-    say(f"✓ {file} is set aside. `sluice run` carries on without it.")
+        rows = ignore(settings(), file, because)
+    gone = f" Its {rows:,} rows left raw." if rows else ""
+    say(f"✓ {file} is set aside.{gone} `sluice run` carries on without it.")

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+import shlex
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,7 @@ from ingestion.landing import LandedFile, Landing
 _BLOCK: Final = 4 * 1024 * 1024
 _BOM: Final = codecs.BOM_UTF8
 _MEND: Final = (
-    "Have the source send it again, right, under a new name; then set this file aside with "
-    "`sluice set-aside {file} --because …`."
+    "Have the source send it again, right, under a new name; then set this file aside: {command}"
 )
 
 
@@ -86,10 +86,21 @@ def inspect(landing: Landing, contract: Contract, file: LandedFile) -> Inspected
             return _parquet(landing, contract, file)
         return _text(landing, contract, file)
     except Unfit as unfit:
-        remedy = unfit.remedy.format(file=file.path, contract=contract.source)
-        return Refusal(file.path, unfit.reason, remedy)
+        return _refusal(contract, file, unfit)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        return Refusal(file.path, f"It cannot be unpacked: {error}.", _MEND.format(file=file.path))
+        return _refusal(contract, file, Unfit(f"It cannot be unpacked: {error}."))
+
+
+def _refusal(contract: Contract, file: LandedFile, unfit: Unfit) -> Refusal:
+    command = passing_by(file.path, unfit.reason)
+    remedy = unfit.remedy.format(command=command, contract=contract.source)
+    return Refusal(file.path, unfit.reason, remedy)
+
+
+def passing_by(path: str, reason: str) -> str:
+    """The whole command that sets a file aside, as it can be given to a shell."""
+    because = reason.replace("`", "").removesuffix(".")
+    return f"sluice set-aside {shlex.quote(path)} --because {shlex.quote(because)}"
 
 
 def _digest(content: bytes = b"") -> hashlib.blake2b:
@@ -126,8 +137,8 @@ def _extension(contract: Contract, file: LandedFile) -> None:
     if not name.endswith(f".{contract.format}"):
         raise Unfit(
             f"The contract of {contract.name} expects .{contract.format} files.",
-            "Correct `format` in dbt_project/models/raw/{contract}.yml, or set the file aside "
-            "with `sluice set-aside {file} --because …`.",
+            "Correct `format` in dbt_project/models/raw/{contract}.yml, or set the file aside: "
+            "{command}",
         )
 
 
@@ -242,7 +253,7 @@ def _frozen(unknown: tuple[str, ...]) -> Unfit:
         f"It brings {_listed(unknown)}, which the contract does not have, and says "
         "`on_drift: freeze`.",
         "Add it to dbt_project/models/raw/{contract}.yml (or loosen `on_drift`), or set the file "
-        "aside with `sluice set-aside {file} --because …`.",
+        "aside: {command}",
     )
 
 

@@ -12,8 +12,9 @@ import duckdb
 import pyarrow as pa
 
 SCHEMA = "raw_ledger"
-LOADED, REPLAYED, SKIPPED = "loaded", "replayed", "skipped"
-"""`skipped`: the same content had been loaded before; the file brought nothing."""
+LOADED, REPLAYED, SKIPPED, WITHDRAWN = "loaded", "replayed", "skipped", "withdrawn"
+"""`skipped`: the same content had been loaded before; the file brought nothing.
+`withdrawn`: it was loaded and is set aside since; its rows are gone."""
 
 _TABLES = (
     f"create schema if not exists {SCHEMA}",
@@ -30,6 +31,7 @@ _TABLES = (
     f"""create table if not exists {SCHEMA}.set_aside (
         file varchar, source varchar, entity varchar, because varchar, set_aside_at timestamptz
     )""",
+    f"create table if not exists {SCHEMA}.log_position (kind varchar, read_until timestamptz)",
 )
 
 

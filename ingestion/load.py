@@ -9,9 +9,9 @@ from typing import Final
 
 import duckdb
 
-from ingestion.aside import set_aside
+from ingestion.aside import set_aside, settle
 from ingestion.contracts import Contract, read_contracts
-from ingestion.inspection import Inspected, Numbered, Refusal
+from ingestion.inspection import Inspected, Numbered, Refusal, passing_by
 from ingestion.landing import Landing
 from ingestion.ledger import (
     LOADED,
@@ -76,6 +76,7 @@ def load_source(
         )
     with explained(settings):
         ensure_raw_tables(connection, {source: contracts})
+        settle(settings, connection)
         landing = Landing(settings)
         found = survey(connection, landing, contracts, source)
         progress = Progress(source, now or wall_clock())
@@ -175,13 +176,9 @@ def load_files(
         raise
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         path = next((f.path for f in files if f.path in str(error)), files[0].path)
-        raise Unloadable(
-            Refusal(
-                path,
-                f"DuckDB cannot read it: {str(error).splitlines()[0]}",
-                f"Look at the file; set it aside with `sluice set-aside {path} --because …`.",
-            )
-        ) from error
+        reason = f"DuckDB cannot read it: {str(error).splitlines()[0]}"
+        remedy = f"Look at the file; set it aside: {passing_by(path, reason)}"
+        raise Unloadable(Refusal(path, reason, remedy)) from error
     return intake.close()
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ingestion.aside import settle
 from ingestion.contracts import Contract, read_contracts
 from ingestion.inspection import Inspected, Numbered, Refusal
 from ingestion.landing import Landing
@@ -17,6 +18,7 @@ from ingestion.ledger import (
     LOADED,
     SCHEMA,
     SKIPPED,
+    WITHDRAWN,
     Batch,
     Known,
     known_files,
@@ -56,6 +58,7 @@ def replay_source(
     landing = Landing(settings)
     with explained(settings):
         ensure_raw_tables(connection, {})
+        settle(settings, connection)
         known = known_files(connection, source)
         found = survey_again(landing, contracts, source, known, set_aside_files(connection))
         found.refused += _vanished(landing, source, known)
@@ -66,7 +69,10 @@ def replay_source(
                 fresh = next_batch_id(connection)
                 batches = _rebuild(connection, landing, contracts, found.files, known, now)
                 batches += _repeats(fresh + len(found.files), found.repeated, known, now)
-                connection.execute(f"delete from {SCHEMA}.batches where source = ?", [source])
+                connection.execute(
+                    f"delete from {SCHEMA}.batches where source = ? and status <> '{WITHDRAWN}'",
+                    [source],
+                )
                 record(connection, batches)
         except Unloadable as unloadable:
             refused = (unloadable.refusal,)
@@ -94,8 +100,8 @@ def _vanished(landing: Landing, source: str, known: Mapping[str, Known]) -> list
             "It was loaded, and is not in the landing zone any more: a rebuild would lose it.",
             "Put it back from a backup, then replay again.",
         )
-        for path in known
-        if path not in present
+        for path, file in known.items()
+        if path not in present and file.status != WITHDRAWN
     ]
 
 

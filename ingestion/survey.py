@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from ingestion.aside import files_aside
 from ingestion.contracts import Contract, read_contracts
-from ingestion.inspection import Inspected, Refusal, content_hash, inspect
+from ingestion.inspection import Inspected, Refusal, content_hash, inspect, passing_by
 from ingestion.landing import LandedFile, Landing
-from ingestion.ledger import Known, known_files, set_aside_files
+from ingestion.ledger import WITHDRAWN, Known, known_files, set_aside_files
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 
@@ -32,7 +33,7 @@ class Survey:
 def pending(settings: Settings, connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """By source, the files that the next load will look at."""
     landing, waiting = Landing(settings), {}
-    aside = set_aside_files(connection) if has_ledger(connection) else frozenset()
+    aside = files_aside(settings, connection, has_ledger=has_ledger(connection))
     for source, entities in read_contracts(settings).items():
         known = known_files(connection, source) if has_ledger(connection) else {}
         files = [
@@ -85,11 +86,11 @@ def survey(
             found.uncontracted.add(file.entity)
         elif _is_news(file, known.get(file.path)):
             news.append(file)
-    names = _names_of(known)
+    names, gone = _names_of(known), _gone(known)
     for file in sorted(news, key=lambda f: (*f.landing_order, f.entity)):
         earlier = known.get(file.path)
         if earlier is None:
-            _judge(found, names, inspect(landing, contracts[file.entity], file))
+            _judge(found, names, gone, inspect(landing, contracts[file.entity], file))
         elif content_hash(landing, file) == earlier.content_hash:
             found.rewritten.append(file)
         else:
@@ -105,14 +106,15 @@ def survey_again(
     aside: frozenset[str],
 ) -> Survey:
     """Look at everything that a source ever landed, in the order in which it was loaded."""
-    found, names = Survey(), _Names()
+    found, gone = Survey(), _gone(known)
+    names = _names_of({path: known[path] for path in gone})
     files = [
         file
         for file in landing.files(source)
         if file.entity in contracts and file.path not in aside
     ]
     for file in sorted(files, key=lambda f: (*_loading_order(f, known), f.entity)):
-        _judge(found, names, inspect(landing, contracts[file.entity], file))
+        _judge(found, names, gone, inspect(landing, contracts[file.entity], file))
     return found
 
 
@@ -136,7 +138,11 @@ def _names_of(known: Mapping[str, Known]) -> _Names:
     return names
 
 
-def _judge(found: Survey, names: _Names, result: Inspected | Refusal) -> None:
+def _gone(known: Mapping[str, Known]) -> frozenset[str]:
+    return frozenset(path for path, file in known.items() if file.status == WITHDRAWN)
+
+
+def _judge(found: Survey, names: _Names, gone: frozenset[str], result: Inspected | Refusal) -> None:
     if isinstance(result, Refusal):
         found.refused.append(result)
         return
@@ -144,6 +150,8 @@ def _judge(found: Survey, names: _Names, result: Inspected | Refusal) -> None:
     first, its_digest = names.setdefault((file.entity, file.name), (file.path, digest))
     if first == file.path:
         found.files.append(result)
+    elif its_digest == digest and first in gone:
+        found.refused.append(_withdrawn(file, first))
     elif its_digest == digest:
         found.repeated.append(result)
     else:
@@ -151,11 +159,22 @@ def _judge(found: Survey, names: _Names, result: Inspected | Refusal) -> None:
 
 
 def _namesake(file: LandedFile, earlier: str) -> Refusal:
+    reason = f"A batch of this name was received before, with other content: {earlier}."
     return Refusal(
         file.path,
-        f"A batch of this name was received before, with other content: {earlier}.",
+        reason,
         "A batch's name is its identity. If this one is right, have it sent under a new name; "
-        f"set this file aside with `sluice set-aside {file.path} --because …`.",
+        f"set this file aside: {passing_by(file.path, reason)}",
+    )
+
+
+def _withdrawn(file: LandedFile, earlier: str) -> Refusal:
+    reason = f"It is the batch {earlier} again, which was loaded and set aside since."
+    return Refusal(
+        file.path,
+        reason,
+        "If it is right after all, have it sent under a new name; "
+        f"set this file aside: {passing_by(file.path, reason)}",
     )
 
 

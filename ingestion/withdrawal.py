@@ -1,0 +1,86 @@
+"""Rows of a file that was loaded and is set aside since: out of raw, and models are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import duckdb
+
+from ingestion.contracts import Contract
+from ingestion.ledger import (
+    LOADED,
+    SCHEMA,
+    SKIPPED,
+    WITHDRAWN,
+    Batch,
+    Drift,
+    known_files,
+    next_batch_id,
+    record,
+)
+
+# The books of macros_lib's touched_partitions: which batches of a source hold which days.
+_BOOK: Final = "batch_partitions"
+
+
+def withdraw(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, path: str, now: datetime
+) -> int:
+    """The caller holds the transaction. Gives the number of rows that left raw.
+
+    The ledger keeps a batch without rows, under a new number. Its name stays taken, and the days
+    that the file had touched count as touched by it: models rebuild exactly these.
+    """
+    known = known_files(connection, contract.source).get(path)
+    if known is None or known.status != LOADED:
+        return 0
+    fresh = next_batch_id(connection)
+    [[count]] = connection.execute(
+        f"delete from {contract.relation} where _source_file = ?", [path]
+    ).fetchall()
+    _touch_again(connection, contract, path, fresh)
+    for table in ("quarantine", "batches"):
+        connection.execute(f"delete from {SCHEMA}.{table} where file = ?", [path])
+    record(connection, [
+        Batch(
+            batch_id=fresh, source=contract.source, entity=contract.entity, file=path,
+            content_hash=known.content_hash, size=known.size, stamp=known.stamp, rows=0,
+            quarantined=0, drift=Drift(), status=WITHDRAWN, loaded_at=now,
+        )
+    ])  # fmt: skip
+    return int(count)
+
+
+def repetitions(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:
+    """The same batch, delivered again and therefore passed by: a rebuild would take it instead."""
+    source, name = path.split("/")[0], path.rsplit("/", 1)[-1]
+    known = known_files(connection, source)
+    first = known.get(path)
+    if first is None or first.status != LOADED:
+        return []
+    return [
+        other
+        for other, file in known.items()
+        if file.status == SKIPPED
+        and (file.entity, file.content_hash) == (first.entity, first.content_hash)
+        and other.rsplit("/", 1)[-1] == name
+    ]
+
+
+def _touch_again(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, path: str, fresh: int
+) -> None:
+    books = connection.execute(
+        """select schema_name from duckdb_tables()
+           where database_name = current_database() and table_name = ?""",
+        [_BOOK],
+    ).fetchall()
+    for (schema,) in books:
+        connection.execute(
+            f"""update "{schema}"."{_BOOK}" set batch_id = $fresh
+                where input = $input and batch_id in (
+                    select batch_id from {SCHEMA}.batches where file = $file
+                )""",
+            {"fresh": fresh, "input": contract.name, "file": path},
+        )
