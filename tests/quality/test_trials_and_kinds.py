@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from gated_company import PAYMENTS, REVENUE, Catalog, Check, write
+from platform_under_test import Demo
 
 from quality.checks import CheckFileError, load, overdue
 from quality.evaluation import CheckResult, Evaluation, closed
@@ -103,7 +104,9 @@ def test_values_come_with_what_was_expected(check: Check) -> None:
     assert (result.expected_low, result.expected_high) == (1, 200)
 
 
-def test_the_linter_fails_on_a_bad_check_file_and_names_line_and_word(tmp_path: Path) -> None:
+def test_the_linter_fails_on_a_bad_check_file_and_names_line_and_word(
+    demo: Demo, tmp_path: Path
+) -> None:
     """What `make lint` runs, on the real project with one file broken and one forgotten."""
     folder = tmp_path / "checks"
     shutil.copytree(PROJECT_ROOT / "quality" / "checks", folder)
@@ -113,6 +116,7 @@ def test_the_linter_fails_on_a_bad_check_file_and_names_line_and_word(tmp_path: 
     done = subprocess.run(
         [sys.executable, "-m", "quality", str(folder)],
         cwd=PROJECT_ROOT,
+        env=dict(demo.sluice.environment),
         capture_output=True,
         text=True,
     )
