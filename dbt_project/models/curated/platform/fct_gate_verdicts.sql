@@ -64,7 +64,15 @@ left_pending as (
             order by gates.logged_at desc, gates.event_id desc
             rows between unbounded preceding and current row
         ) as next_settled_at,
-        gates.state
+        gates.state,
+        -- Nearly every gate is settled by the run that made it pending: these need no other run to be looked for.
+        coalesce(
+            lead(gates.state) over (partition by gates.dataset_key order by gates.logged_at, gates.event_id)
+            <> 'pending'
+            and lead(gates.run_id) over (partition by gates.dataset_key order by gates.logged_at, gates.event_id)
+            = gates.run_id,
+            false
+        ) as is_settled_by_its_run
     from gates
 ),
 
@@ -87,6 +95,7 @@ followed as (
             and coalesce(own.job, mending.job) = mending.job
     where
         left_pending.state = 'pending'
+        and not left_pending.is_settled_by_its_run
         and not mending.is_selection
 ),
 
