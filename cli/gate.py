@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import json_option, say, say_json, say_table
-from cli.person import by_option
+from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SettingsError
 from warehouse.settings import settings

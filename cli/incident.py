@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import json_option, say, say_json, say_table
+from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
@@ -17,8 +17,6 @@ from warehouse.settings import settings
 if TYPE_CHECKING:
     from serving.incidents import FactKind, Incident
     from serving.timeline import Moment, StaleTable
-
-by_option = click.option("--by", help="Who says so (default: git's user.name, else the system's).")
 
 
 @click.group()
@@ -28,6 +26,7 @@ def incident() -> None:
     \b
     sluice incident list                         what is open
     sluice incident show 3fa8                    one of them (the id's beginning is enough)
+    sluice incident show last                    the one that opened last
     sluice incident ack 3fa8                     I am on it
     sluice incident cause 3fa8 "sent in cents"   why it happened
     """
@@ -101,7 +100,7 @@ def show(incident_id: str, as_json: bool) -> None:
 @click.argument("incident_id")
 @click.argument("text", required=False, default="")
 @by_option
-def ack(incident_id: str, text: str, by: str | None) -> None:
+def ack(incident_id: str, text: str, by: str) -> None:
     """Say that you have seen it and are on it."""
     _add("acknowledged", incident_id, text, by)
 
@@ -110,7 +109,7 @@ def ack(incident_id: str, text: str, by: str | None) -> None:
 @click.argument("incident_id")
 @click.argument("text")
 @by_option
-def note(incident_id: str, text: str, by: str | None) -> None:
+def note(incident_id: str, text: str, by: str) -> None:
     """Add what you found out; notes are never edited, a later one says more."""
     _add("note", incident_id, text, by)
 
@@ -119,7 +118,7 @@ def note(incident_id: str, text: str, by: str | None) -> None:
 @click.argument("incident_id")
 @click.argument("text")
 @by_option
-def cause(incident_id: str, text: str, by: str | None) -> None:
+def cause(incident_id: str, text: str, by: str) -> None:
     """Say why it happened; the latest cause counts."""
     _add("cause", incident_id, text, by)
 
@@ -132,15 +131,15 @@ def cause(incident_id: str, text: str, by: str | None) -> None:
     help="Folder to write to (default: postmortems in the data folder).",
 )
 @by_option
-def postmortem(incident_id: str, to: Path | None, by: str | None) -> None:
+def postmortem(incident_id: str, to: Path | None, by: str) -> None:
     """Write a postmortem to fill in: times, timeline, impact and questions are there."""
-    from serving.incidents import find, speaker
+    from serving.incidents import find
     from serving.postmortem import write
     from serving.timeline import timeline
 
     found = find(settings(), incident_id)
     moments = timeline(settings(), found)
-    path = write(settings(), found, moments, by=by or speaker(), to=to, now=wall_clock())
+    path = write(settings(), found, moments, by=by, to=to, now=wall_clock())
     say(f"✓ {path}")
 
 
@@ -171,15 +170,15 @@ def notify(trial: bool, as_json: bool) -> None:
         )
 
 
-def _add(fact: FactKind, incident_id: str, text: str, by: str | None) -> None:
-    from serving.incidents import add_fact, find, speaker
+def _add(fact: FactKind, incident_id: str, text: str, by: str) -> None:
+    from serving.incidents import add_fact, find
 
-    found, who = find(settings(), incident_id), by or speaker()
-    add_fact(settings(), found, fact, who, text)
+    found = find(settings(), incident_id)
+    add_fact(settings(), found, fact, by, text)
     before = f" (before: {found.acknowledged_by})" if found.acknowledged_by else ""
     again = before if fact == "acknowledged" else ""
     said = f": {text}" if text else ""
-    say(f"✓ {found.incident_id} {found.dataset_key}: {fact} by {who}{said}{again}")
+    say(f"✓ {found.incident_id} {found.dataset_key}: {fact} by {by}{said}{again}")
 
 
 def _tell(found: Incident, moments: Sequence[Moment], stale: Sequence[StaleTable]) -> None:

@@ -14,6 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from warehouse.person import speaker
+
+by_option = click.option(
+    "--by",
+    default=speaker,
+    show_default="your name in git, else in the system",
+    help="Who says so.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
 as_of_option = click.option(
     "--as-of",

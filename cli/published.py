@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 
 import click
 
-from cli.output import json_option, say, say_json, say_table
+from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.errors import PublishError
 from warehouse.settings import settings
 
@@ -148,13 +147,13 @@ def rollback(snapshot: str) -> None:
 @published.command()
 @click.argument("snapshot")
 @click.option("--because", required=True, help="Why it is to stay.")
-@click.option("--by", help="Who says so (default: you).")
+@by_option
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Hold until then (UTC); without it until `unpin`.",
 )
-def pin(snapshot: str, because: str, by: str | None, until: datetime | None) -> None:
+def pin(snapshot: str, because: str, by: str, until: datetime | None) -> None:
     """Keep a SNAPSHOT from being let go by later publishes."""
     from warehouse import retention
 
@@ -162,7 +161,7 @@ def pin(snapshot: str, because: str, by: str | None, until: datetime | None) -> 
         settings(),
         snapshot,
         because,
-        by or getpass.getuser(),
+        by,
         until.replace(tzinfo=UTC) if until else None,
     )
     say(f"✓ Snapshot {made.snapshot_id} is {made}.")

@@ -6,8 +6,6 @@ are read from the log once more, so that one shows as soon as it is said, not at
 
 from __future__ import annotations
 
-import getpass
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -21,10 +19,12 @@ from serving.published import fetch, nearest, open_published, published_tables
 from warehouse import platform_log, snapshots
 from warehouse.clock import wall_clock
 from warehouse.errors import SluiceError
-from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.settings import Settings
 
 TABLE: Final = "platform_incidents"
 KIND: Final = "incidents"
+# No beginning of an id: those are hexadecimal.
+LAST: Final = "last"
 FactKind = Literal["acknowledged", "note", "cause", "postmortem"]
 LISTS: Final = ("affected_datasets", "affected_metrics", "affected_owners")
 
@@ -109,8 +109,10 @@ def published_incidents(settings: Settings) -> tuple[Incident, ...]:
 
 
 def find(settings: Settings, prefix: str) -> Incident:
-    """The one incident whose id begins so."""
+    """The one incident whose id begins so, or the one that opened last."""
     known = incidents(settings)
+    if prefix == LAST and known:
+        return max(known, key=lambda each: each.opened_at)
     found = [each for each in known if prefix and each.incident_id.startswith(prefix.lower())]
     if len(found) == 1:
         return found[0]
@@ -134,17 +136,6 @@ def add_fact(settings: Settings, incident: Incident, fact: FactKind, by: str, te
         )
     event = {"incident_id": incident.incident_id, "fact": fact, "by": by, "text": text.strip()}
     platform_log.append(settings, KIND, [event])
-
-
-def speaker() -> str:
-    """Who speaks when nobody is named: git's user here, else the system's."""
-    try:
-        done = subprocess.run(
-            ["git", "config", "user.name"], cwd=PROJECT_ROOT, capture_output=True, text=True
-        )
-    except OSError:
-        return getpass.getuser()
-    return done.stdout.strip() or getpass.getuser()
 
 
 def summary(settings: Settings) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import getpass
 import subprocess
 
-import click
+from warehouse.settings import PROJECT_ROOT
 
 
-def me() -> str:
-    """The name that git knows, else the system's."""
+def speaker() -> str:
+    """Who speaks when nobody is named: git's user here, else the system's."""
     try:
         told = subprocess.run(
-            ["git", "config", "user.name"], capture_output=True, text=True, timeout=10
+            ["git", "config", "user.name"],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=10,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         told = ""
     return told or getpass.getuser()
-
-
-by_option = click.option(
-    "--by", default=me, show_default="your name in git, else in the system", help="Who says so."
-)
