@@ -212,7 +212,9 @@ def _tell(found: Incident, moments: Sequence[Moment], stale: Sequence[StaleTable
     for each in moments:
         say(f"  {each.at:%Y-%m-%d %H:%M:%S}  {each.what:<12}  {each.text}")
     if found.is_open:
-        say(f"Next: read the runbook; `sluice incident ack {found.incident_id}` takes it.", "dim")
+        taken = found.acknowledged_at is not None
+        word = "cause` says why it happened" if taken else "ack` takes it"
+        say(f"Next: read the runbook; `sluice incident {word}.", "dim")
 
 
 def _counted(count: int, word: str, names: Sequence[str]) -> str:

@@ -41,11 +41,10 @@ class Notice:
 def notice(
     incident: Incident, transition: Transition, stale: Sequence[StaleTable], docs_url: str = ""
 ) -> Notice:
-    again = " again" if incident.is_recurrence and transition == "opened" else ""
     return Notice(
         f"{incident.incident_id}.{transition}",
-        f"{SIGNS[transition]} [tier {incident.tier}] {incident.dataset_key} {_verb(transition)}"
-        f"{again}: {incident.reason}",
+        f"{SIGNS[transition]} [tier {incident.tier}] {incident.dataset_key} "
+        f"{_happened(incident, transition)}",
         tuple(_lines(incident, transition, stale, docs_url)),
     )
 
@@ -58,18 +57,19 @@ def trial(channel: str) -> Notice:
     )
 
 
-def _verb(transition: Transition) -> str:
-    return {"opened": "is closed", "acknowledged": "is looked after", "closed": "is open again"}[
-        transition
-    ]
+def _happened(incident: Incident, transition: Transition) -> str:
+    if transition == "closed":
+        return f"is open again after {_lasted(incident)}"
+    if transition == "acknowledged":
+        return f"is looked after by {incident.acknowledged_by or 'somebody'}"
+    return f"is closed{' again' if incident.is_recurrence else ''}: {incident.reason}"
 
 
 def _lines(
     incident: Incident, transition: Transition, stale: Sequence[StaleTable], docs_url: str
 ) -> list[tuple[str, str]]:
-    lines = [("what", incident.reason), ("where", _where(incident)), ("since", _since(incident))]
-    if transition == "acknowledged":
-        lines.append(("taken by", incident.acknowledged_by or "somebody"))
+    what = "was" if transition == "closed" else "what"
+    lines = [(what, incident.reason), ("where", _where(incident)), ("since", _since(incident))]
     below, metrics = incident.affected_datasets, incident.affected_metrics
     lines.append(("affects", _counted("dataset", incident.affected_dataset_count, below)))
     if metrics:
@@ -83,7 +83,7 @@ def _lines(
             kept = _some([each.name for each in stale])
             lines.append(("consumers", f"still read as it was, because of another gate: {kept}"))
     elif stale:
-        lines.append(("consumers", "read these as they were: " + _some([str(e) for e in stale])))
+        lines += [("consumers", each) for each in _kept(stale)]
     else:
         lines.append(("consumers", "see no stale table of it"))
     lines.append(("owner", f"{incident.owner or 'nobody'}, tier {incident.tier}"))
@@ -103,8 +103,25 @@ def _since(incident: Incident) -> str:
     opened = f"{incident.opened_at:%Y-%m-%d %H:%M} UTC"
     if incident.closed_at is None:
         return opened
-    lasted = span((incident.closed_at - incident.opened_at).total_seconds())
-    return f"{opened} until {incident.closed_at:%Y-%m-%d %H:%M} UTC ({lasted})"
+    return f"{opened} until {incident.closed_at:%Y-%m-%d %H:%M} UTC ({_lasted(incident)})"
+
+
+def _lasted(incident: Incident) -> str:
+    return span(incident.lasted(incident.closed_at or incident.opened_at))
+
+
+def _kept(stale: Sequence[StaleTable]) -> list[str]:
+    """Tables that show the same moment are told together."""
+    found: dict[str, list[str]] = {}
+    for each in stale:
+        since = each.shows_since
+        found.setdefault(f"{since:%Y-%m-%d %H:%M} UTC" if since else "", []).append(each.name)
+    return [
+        f"read as it was at {since}: {_some(names)}"
+        if since
+        else f"cannot read yet: {_some(names)}"
+        for since, names in found.items()
+    ]
 
 
 def _counted(word: str, count: int, names: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ def test_without_a_file_of_routes_messages_are_text_in_the_data_folder(company: 
         "since      ",
         "affects    2 datasets: curated.fct_payments, marts.finance_revenue",
         "1 metric: collected_revenue",
-        "read these as they were: finance_revenue: as it was at ",
+        "consumers  read as it was at ",
         "owner      finance, tier 1",
         "runbook    docs/runbooks/check_failed.md",
         "more       sluice incident show 3fa85f64",
@@ -99,7 +99,7 @@ def test_each_state_change_is_told_once(company: Company, hook: Hook) -> None:
         company("notify")
     opened, closing = hook.taken
     assert opened["text"].startswith("*✗ [tier 1] raw.billing.payments is closed: ")
-    assert closing["text"].startswith("*✓ [tier 1] raw.billing.payments is open again: ")
+    assert closing["text"].startswith("*✓ [tier 1] raw.billing.payments is open again after 1 h*")
     assert "(1 h)" in closing["text"] and "the provider sent cents" in closing["text"]
     assert "read all of it fresh again" in closing["text"]
     assert hook.keys == ["3fa85f64.opened", "3fa85f64.closed"]
