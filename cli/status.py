@@ -21,6 +21,7 @@ def status(as_json: bool) -> None:
         "as_of": as_of(settings()),
         "published": _published(),
         "gates": _gates(),
+        "incidents": _incidents(),
         "quarantine": _quarantine(),
         "writer": _writer(),
     }
@@ -56,11 +57,14 @@ def _gates() -> dict[str, Any]:
     states = gate.states(settings(), catalog.datasets)
     counted = [key for key, each in catalog.datasets.items() if each.layer in GATED_LAYERS]
     shut = []
+    by_hand = []
     never = 0
     for key in counted:
         state = states.get(key)
         if state is None or state.state == "never":
             never += 1
+        elif state.is_overridden and state.override is not None:
+            by_hand.append({"dataset": key, **vars(state.override)})
         elif not state.is_open:
             shut.append(
                 {
@@ -73,7 +77,18 @@ def _gates() -> dict[str, Any]:
                     "reaches": len(catalog.descendants(key)),
                 }
             )
-    return {"open": len(counted) - len(shut) - never, "never_built": never, "shut": shut}
+    return {
+        "open": len(counted) - len(shut) - never,
+        "never_built": never,
+        "shut": shut,
+        "opened_by_hand": by_hand,
+    }
+
+
+def _incidents() -> str:
+    from serving.incidents import summary
+
+    return summary(settings())
 
 
 def _quarantine() -> list[dict[str, Any]] | str:
@@ -137,6 +152,17 @@ def _print(found: dict[str, Any]) -> None:
                 for each in gates["shut"]
             ],
         )
+    if gates["opened_by_hand"]:
+        say("Opened by hand: their checks say no, somebody says yes.", "yellow")
+        say_table(
+            ["gate", "until", "by", "because", "its checks say"],
+            [
+                (each["dataset"], each["until"], each["by"], each["because"], each["against"])
+                for each in gates["opened_by_hand"]
+            ],
+        )
+    if found["incidents"]:
+        say(f"Incidents: {found['incidents']}", "red")
     say()
     quarantine = found["quarantine"]
     if isinstance(quarantine, str):
