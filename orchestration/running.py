@@ -13,11 +13,12 @@ from catalog.catalog import Catalog, Dataset, load_catalog
 from orchestration.interrupting import interrupts_noticed
 from orchestration.progress import Reporter, reporting
 from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
-from warehouse.errors import SettingsError
+from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings, settings
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster_shared.error import SerializableErrorInfo
 
 DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
 
@@ -55,7 +56,8 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
 
     from orchestration.definitions import BUILD, defs, jobs_in_order
 
-    outcomes: dict[str, dg.ExecuteInProcessResult] = {}
+    results: list[dg.ExecuteInProcessResult] = []
+    problems: list[str] = []
     with (
         dg.DagsterInstance.get() as instance,
         reporting(report),
@@ -64,16 +66,11 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
         for name, keys, _ in jobs_in_order(catalog):
             due = keys if chosen is None else _due(catalog, name, keys, chosen)
             if due:
-                outcomes[name] = _execute(
-                    instance, defs.resolve_job_def(name), due, selection if name == BUILD else ()
-                )
+                asked = selection if name == BUILD else ()
+                results.append(_execute(instance, defs.resolve_job_def(name), due, asked))
                 stop_if_interrupted()
-    first = next(iter(outcomes.values()))
-    return RunOutcome(
-        first.run_id,
-        all(each.success for each in outcomes.values()),
-        tuple(problem for each in outcomes.values() for problem in _problems(each)),
-    )
+                problems += _problems(results[-1])
+    return RunOutcome(results[0].run_id, all(each.success for each in results), tuple(problems))
 
 
 def _due(
@@ -120,12 +117,29 @@ def _problems(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            cause = error.cause if error is not None and error.cause is not None else error
             if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
                 continue  # The gate has said which, and why.
-            message = cause.message.strip().split("\n")[0] if cause is not None else "failed"
-            found.append(f"{event.step_key}: {message}")
+            found.append(f"{event.step_key}: {_message(error)}")
+        elif event.is_job_failure and event.job_failure_data.error is not None:
+            # Before or after all steps: nobody else has said it.
+            error = _root(event.job_failure_data.error)
+            if error.cls_name == LockedError.__name__:
+                raise LockedError(_message(error), remedy="`sluice status` names the writer.")
+            found.append(f"{result.job_def.name}: {_message(error)}")
     return tuple(found)
+
+
+def _root(error: SerializableErrorInfo) -> SerializableErrorInfo:
+    return error if error.cause is None else _root(error.cause)
+
+
+def _message(error: SerializableErrorInfo | None) -> str:
+    """The first line of what went wrong in the end, without the name of its class."""
+    if error is None:
+        return "failed"
+    root = _root(error)
+    line = root.message.strip().split("\n")[0]
+    return line.partition(f"{root.cls_name}: ")[2] or line
 
 
 def chosen_datasets(catalog: Catalog, selection: Sequence[str]) -> tuple[Dataset, ...] | None:
