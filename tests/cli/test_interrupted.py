@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from platform_under_test import Sluice
+from platform_under_test import Sluice, sluice_in
 
 from warehouse.settings import PROJECT_ROOT
 from warehouse.workshop import writing
@@ -31,6 +31,8 @@ def test_a_second_run_says_for_whom_it_waits_and_goes_on_afterwards(own_demo: Sl
         assert "Waiting for somebody's long work (pid " in first
         status: Any = own_demo.json("status")
         assert status["writer"]["purpose"] == "somebody's long work"
+        impatient = sluice_in(own_demo.folder, SLUICE_LOCK_WAIT_SECONDS="0")
+        assert "still being written by somebody's long work" in impatient(*SELECTED, code=3).stderr
     told, complaints = run.communicate(timeout=120)
     assert run.returncode == 0, complaints
     assert "✓ metrics_reference: 1/1 models" in told
