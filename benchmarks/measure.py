@@ -26,24 +26,39 @@ def sluice(data_dir: Path, *arguments: str) -> Used:
     return python(data_dir, "-m", "cli.main", *arguments)
 
 
-def python(data_dir: Path, *arguments: str, more: Mapping[str, str] | None = None) -> Used:
-    environment = {
+def python(data_dir: Path, *arguments: str) -> Used:
+    return command([sys.executable, *arguments], _environment(data_dir))
+
+
+def dbt(data_dir: Path, *arguments: str) -> Used:
+    """dbt's own command, as anyone would call it in the project's folder."""
+    folder = PROJECT_ROOT / "dbt_project"
+    quiet = ["--no-version-check", "--log-path", str(data_dir / "logs")]
+    program = str(Path(sys.executable).with_name("dbt"))
+    return command([program, *quiet, *arguments], _environment(data_dir), folder)
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
+    return {
         **os.environ,
         "SLUICE_DATA_DIR": str(data_dir),
         "SLUICE_DAGSTER_HOME": str(data_dir / "dagster"),
         "SLUICE_WORKSHOP": str(data_dir / "warehouse" / "workshop.duckdb"),
         "DBT_TARGET_PATH": str(data_dir / "dbt"),
         "DO_NOT_TRACK": "1",
-        **(more or {}),
+        "DBT_PROFILES_DIR": str(PROJECT_ROOT / "dbt_project"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "SODA_CORE_TELEMETRY_ENABLED": "false",
     }
-    return command([sys.executable, *arguments], environment)
 
 
-def command(words: Sequence[str], environment: Mapping[str, str]) -> Used:
+def command(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path = PROJECT_ROOT
+) -> Used:
     started = time.monotonic()
     process = subprocess.Popen(
         words,
-        cwd=PROJECT_ROOT,
+        cwd=folder,
         env=dict(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,16 +1,22 @@
-"""One part of our own work as a process: load, seed, compile, build, dagster, nothing."""
+"""One part of our own work as a process of its own: the table below names them."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing
+from importlib import import_module
 
 from catalog.catalog import BUILT_LAYERS
 from warehouse import dbt
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
-EXCLUDED = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
+
+def imports() -> None:
+    """What a load and a gate need before they have done anything."""
+    for room in ("ingestion.load", "quality.evaluate"):
+        import_module(room)
+    dbt.ensure_manifest(settings())
 
 
 def load() -> None:
@@ -37,20 +43,33 @@ def nothing() -> None:
     _must(dbt.run(settings(), ["ls", "--select", "metrics_time_spine"]))
 
 
-def forget() -> None:
-    """Leave raw and seeds, drop what was built from them."""
-    with closing(connect(settings())) as connection:
-        for schema in (*BUILT_LAYERS, "platform"):
-            connection.execute(f"drop schema if exists {schema} cascade")
+def raw_gates() -> None:
+    """Nothing is built before these are open."""
+    _steps("raw")
 
 
 def dagster() -> None:
+    _steps(*BUILT_LAYERS)
+
+
+def _steps(*layers: str) -> None:
     from orchestration.running import run
 
-    selection = [f"layer:{layer}" for layer in BUILT_LAYERS]
-    outcome = run(selection, report=lambda text: None)
+    outcome = run([f"layer:{layer}" for layer in layers], report=lambda text: None)
     if not outcome.success:
         sys.exit("; ".join(outcome.problems))
+
+
+def gates() -> None:
+    """Every check of what was built, as the gates carry them out."""
+    from catalog.catalog import load_catalog
+    from quality.evaluate import evaluate
+
+    catalog = load_catalog(settings())
+    with closing(connect(settings())) as connection:
+        for layer in BUILT_LAYERS:
+            keys = [each.key for each in catalog.layer(layer)]
+            evaluate(settings(), catalog, connection, keys)
 
 
 def _must(outcome: dbt.Outcome) -> None:
@@ -60,12 +79,14 @@ def _must(outcome: dbt.Outcome) -> None:
 
 
 PARTS = {
+    "imports": imports,
     "load": load,
     "build": build,
     "seed": seed,
     "compile": compile_sql,
     "nothing": nothing,
-    "forget": forget,
+    "gates": gates,
+    "raw_gates": raw_gates,
     "dagster": dagster,
 }
 

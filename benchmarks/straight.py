@@ -1,7 +1,7 @@
 """What the same work costs without us: the same files and the same SQL, straight into DuckDB.
 
 Called as a process of its own, so that its CPU is told apart: `python -m benchmarks.straight
-load|build <from data dir> <to workshop>`.
+load|build|nothing <from data dir> <to workshop>`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ def load(data_dir: Path, workshop: Path) -> None:
     connection = _open(workshop)
     for dataset in catalog.layer("raw"):
         folder = data_dir / "landing" / dataset.source / dataset.name
+        if not folder.exists():
+            continue
         connection.execute(f"create schema if not exists {dataset.schema}")
         connection.execute(
             f"create table {dataset.relation} as select * from {_reader(dataset, folder)}"
@@ -43,6 +45,12 @@ def build(data_dir: Path, workshop: Path) -> None:
         connection.execute(f"create schema if not exists {dataset.schema}")
         connection.execute(f"create or replace {kind} {dataset.relation} as {path.read_text()}")
     connection.close()
+
+
+def nothing(data_dir: Path, workshop: Path) -> None:
+    """What both cost before they have done anything."""
+    _catalog(data_dir)
+    _open(workshop).close()
 
 
 def _open(workshop: Path) -> duckdb.DuckDBPyConnection:
@@ -73,9 +81,14 @@ def _reader(dataset: Dataset, folder: Path) -> str:
             f"columns = {{{columns}}}, maximum_object_size = 33554432)"
         )
     if reader == "read_csv":
-        return f"read_csv({files}, header = true, union_by_name = true, ignore_errors = true)"
+        return (
+            f"read_csv({files}, header = true, auto_detect = false, delim = ',', quote = '\"', "
+            f"escape = '\"', ignore_errors = true, columns = {{{columns}}})"
+        )
     return f"read_parquet({files}, union_by_name = true)"
 
 
 if __name__ == "__main__":
-    {"load": load, "build": build}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    {"load": load, "build": build, "nothing": nothing}[sys.argv[1]](
+        Path(sys.argv[2]), Path(sys.argv[3])
+    )
