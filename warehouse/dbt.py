@@ -172,6 +172,8 @@ def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:
     error = str(result.exception) if result.exception is not None else ""
     nodes: list[NodeResult] = []
     for item in getattr(result.result, "results", None) or ():
+        if item.node.resource_type == "operation" and str(item.status) == "success":
+            continue  # A hook that had nothing to say.
         response = item.adapter_response or {}
         rows = response.get("rows_affected")
         nodes.append(

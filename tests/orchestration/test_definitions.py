@@ -106,8 +106,9 @@ def test_datasets_of_other_sources_are_built_in_other_steps(catalog: Catalog) ->
 def test_schedule_and_sensors_run_by_themselves(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     assert [each.name for each in repository.schedule_defs] == ["daily"]
-    assert {each.name for each in repository.sensor_defs} >= {
-        "new_landing_files", "publish_after_a_closed_gate",
+    assert {each.name for each in repository.sensor_defs} == {
+        "new_landing_files", "report_after_build", "report_after_failed_build",
+        "publish_open_tables_after_report", "publish_open_tables_after_failed_report",
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from fail_closed_cases import CASES, LOGGED, Case, no_engine, silenced_logger
 from gated_company import FACTS, FUNNEL, PAYMENTS, REVENUE, STAGED, write
 
 from catalog.catalog import Catalog
-from quality import gate, soda
+from quality import downstream, gate, soda
 from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation
 from warehouse.settings import PROJECT_ROOT, Settings
@@ -72,7 +72,7 @@ def pass_by(
 
 def is_published(settings: Settings, catalog: Catalog, name: str = "finance_revenue") -> bool:
     states = gate.states(settings, catalog.datasets)
-    plan = {each.name: each for each in gate.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
     return plan[name].fresh
 
 
@@ -168,7 +168,7 @@ def test_a_process_that_is_killed_leaves_the_gate_shut(
     assert done.returncode == -signal.SIGKILL
     states = gate.states(settings_here, catalog.datasets)
     assert states[FACTS].state == "pending"
-    can, withheld = gate.buildable(catalog, states, [REVENUE, FUNNEL, STAGED, PAYMENTS])
+    can, withheld = downstream.buildable(catalog, states, [REVENUE, FUNNEL, STAGED, PAYMENTS])
     assert set(can) == {FUNNEL, STAGED, PAYMENTS} and set(withheld) == {REVENUE}
     assert not is_published(settings_here, catalog)
 

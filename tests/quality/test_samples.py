@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,8 @@ def test_nothing_personal_is_in_the_log_in_messages_or_in_dagster(
 ) -> None:
     found = ask(text)
     logged = "".join(path.read_text() for path in Path(settings_here.landing_url).rglob("*.jsonl"))
+    # An event's id is random: a short number can be in it by chance.
+    logged = re.sub(r'"event_id": "\w+"', "", logged)
     told = json.dumps({name: str(each) for name, each in explanation(found).items()})
     for secret in SECRETS:
         for place in (logged, told, found.reason):
