@@ -54,7 +54,7 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
 
     import dagster as dg
 
-    from orchestration.definitions import BUILD, defs, jobs_in_order
+    from orchestration.definitions import BUILD, REPORT, defs, jobs_in_order
 
     results: list[dg.ExecuteInProcessResult] = []
     problems: list[str] = []
@@ -65,12 +65,25 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
     ):
         for name, keys, _ in jobs_in_order(catalog):
             due = keys if chosen is None else _due(catalog, name, keys, chosen)
+            if name == REPORT and not _reports(chosen is None, results):
+                continue
             if due:
                 asked = selection if name == BUILD else ()
                 results.append(_execute(instance, defs.resolve_job_def(name), due, asked))
                 stop_if_interrupted()
                 problems += _problems(results[-1])
     return RunOutcome(results[0].run_id, all(each.success for each in results), tuple(problems))
+
+
+def _reports(is_whole: bool, results: Sequence[dg.ExecuteInProcessResult]) -> bool:
+    """After a selection only if there is an incident to open, or one that it may have closed."""
+    if settings().report != "needed":
+        return settings().report == "always"
+    if is_whole or not results or not all(each.success for each in results):
+        return True
+    from serving.incidents import published_incidents
+
+    return any(each.is_open for each in published_incidents(settings()))
 
 
 def _due(

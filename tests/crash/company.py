@@ -24,6 +24,9 @@ SCRIPT = Path(__file__).with_name("warm.py")
 SELECTION = ("--select", "+fct_user_activity_daily", "--select", "fct_feature_usage_daily")
 LAST_STEP = ("--select", "fct_user_activity_daily", "--select", "fct_feature_usage_daily")
 DAYS = 40
+# Every step of a run is of a kind that the company's data meets; the platform's own log, which
+# would be built after each visit, adds no other.
+QUIET = {"SLUICE_REPORT": "never"}
 
 Tables = Mapping[str, str]
 """By public table, its columns and rows as a fingerprint."""
@@ -43,7 +46,7 @@ class Warm:
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
             cwd=PROJECT_ROOT,
-            env={**sluice_in(folder).environment, "PYTHONPATH": str(PROJECT_ROOT)},
+            env={**sluice_in(folder, **QUIET).environment, "PYTHONPATH": str(PROJECT_ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -60,7 +63,7 @@ class Warm:
             "arguments": arguments,
             "environment": {
                 name: value
-                for name, value in sluice_in(folder, **more).environment.items()
+                for name, value in sluice_in(folder, **QUIET, **more).environment.items()
                 if name.startswith("SLUICE_") or name in more
             },
             "output": str(self._output),
