@@ -14,7 +14,7 @@ from ingestion.inspection import Numbered, unpacked
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal, names, quoted
-from ingestion.taking import Scope, Sink
+from ingestion.taking import Reading, Scope, Sink
 from ingestion.text_scan import without_mark
 from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG
 
@@ -142,9 +142,11 @@ def parse_json_lines(sink: Sink, pieces: Sequence[Piece], strangers: Sequence[st
         row_counts[piece.batch_id] = row_counts.get(piece.batch_id, 0) + piece.line_count
     with registered(sink.connection, "sluice_pieces", _pieces_table(pieces)):
         sink.take(
-            lambda scope: _texts(contract, scope, strangers[:_FORESEEN]),
-            row_counts,
-            content="rtrim(content, chr(13))",
+            Reading(
+                lambda scope: _texts(contract, scope, strangers[:_FORESEEN]),
+                row_counts,
+                content="rtrim(content, chr(13))",
+            )
         )
         if contract.aliases:
             sink.note_renamed(
