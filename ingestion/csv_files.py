@@ -13,7 +13,7 @@ from ingestion.inspection import Numbered
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal
-from ingestion.taking import Sink
+from ingestion.taking import Reading, Sink
 from ingestion.validation import PARSED, from_header
 
 
@@ -40,8 +40,9 @@ def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
         paths = {file.path for file in plain.values()}
         with registered(connection, "sluice_files", table):
             sink.take(
-                lambda scope: (
-                    f"""
+                Reading(
+                    lambda scope: (
+                        f"""
                     select *, null::varchar as content, 0 as structure, {fields}
                     from (
                         select batch_id, path as file, ordinal - first_row + 2 as row_number,
@@ -50,9 +51,10 @@ def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
                         where {scope.batches}
                     ) where {scope.rows}
                     """
-                ),
-                {file.batch_id: _lines(file) - 1 for file in plain.values()},
-                complete=lambda: _add_lines(connection, landing, paths),
+                    ),
+                    {file.batch_id: _lines(file) - 1 for file in plain.values()},
+                    complete=lambda: _add_lines(connection, landing, paths),
+                )
             )
     for number, file in enumerate(group):
         if number not in plain:
@@ -117,16 +119,18 @@ def parse_csv_records(
     fields = from_header(sink.contract, header, [f"f{n}" for n in range(len(header))])
     with registered(sink.connection, "sluice_records", pa.table(columns)):
         sink.take(
-            lambda scope: (
-                f"""
+            Reading(
+                lambda scope: (
+                    f"""
                 select *, {fields}
                 from (
                     select *, {batch_id}::bigint as batch_id, {literal(path)} as file
                     from sluice_records
                 ) where {scope.rows}
                 """
-            ),
-            {batch_id: len(records)},
+                ),
+                {batch_id: len(records)},
+            )
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import hashlib
@@ -13,19 +12,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.contracts import Contract
 from ingestion.landing import LandedFile, Landing
-
-_BLOCK: Final = 4 * 1024 * 1024
-_BOM: Final = codecs.BOM_UTF8
-_MEND: Final = (
-    "Have the source send it again, right, under a new name; then set this file aside: {command}"
-)
+from ingestion.text_scan import BLOCK, Unfit, scan_text, without_mark
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,8 @@ class Inspected:
     # The names of a CSV's or Parquet's columns; and, for Parquet, everything about its schema.
     header: tuple[str, ...] = ()
     schema: str = ""
+    # Names in the first line of JSON that the contract does not have: others will come with them.
+    strangers: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -69,14 +65,6 @@ class Numbered:
     @property
     def path(self) -> str:
         return self.inspected.file.path
-
-
-class Unfit(Exception):
-    """Why a file is refused."""
-
-    def __init__(self, reason: str, remedy: str = _MEND) -> None:
-        self.reason, self.remedy = reason, remedy
-        super().__init__(reason)
 
 
 def inspect(landing: Landing, contract: Contract, file: LandedFile) -> Inspected | Refusal:
@@ -111,7 +99,7 @@ def _digest(content: bytes = b"") -> hashlib.blake2b:
 def content_hash(landing: Landing, file: LandedFile) -> str:
     digest = _digest()
     with landing.open(file.path) as stream:
-        while block := stream.read(_BLOCK):
+        while block := stream.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
 
@@ -127,11 +115,6 @@ def unpacked(landing: Landing, path: str) -> Iterator[BinaryIO]:
             yield stream
 
 
-def without_mark(content: bytes) -> bytes:
-    """Windows programs start a UTF-8 file with a byte order mark."""
-    return content.removeprefix(_BOM)
-
-
 def _extension(contract: Contract, file: LandedFile) -> None:
     name = file.name.removesuffix(".gz") if contract.format != "parquet" else file.name
     if not name.endswith(f".{contract.format}"):
@@ -142,33 +125,27 @@ def _extension(contract: Contract, file: LandedFile) -> None:
         )
 
 
-@dataclass
-class _Scan:
-    """What one pass over a text file finds out."""
-
-    lines: int = 0
-    longest: int = 0
-    first_line: bytes = b""
-
-
 def _text(landing: Landing, contract: Contract, file: LandedFile) -> Inspected:
-    if file.size <= _BLOCK and not file.name.endswith(".gz"):
+    if file.size <= BLOCK and not file.name.endswith(".gz"):
         with landing.open(file.path) as stream:
             content = stream.read()
         digest = _digest(content).hexdigest()
-        scan = _scan(io.BytesIO(content), contract.max_line_bytes)
+        scan = scan_text(io.BytesIO(content), contract.max_line_bytes)
     else:
         digest = content_hash(landing, file)
         with unpacked(landing, file.path) as stream:
-            scan = _scan(stream, contract.max_line_bytes)
+            scan = scan_text(stream, contract.max_line_bytes)
     header: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
     if scan.lines and contract.format == "csv":
         if scan.longest > contract.max_line_bytes:
             raise Unfit(_too_long(scan.longest, contract))
         header = _csv_header(contract, scan.first_line)
     elif scan.lines:
-        _check_objects(landing, contract, file, scan.first_line)
-    return Inspected(file, contract, digest, scan.lines, scan.longest, header)
+        names = _keys(scan.first_line)
+        _check_objects(landing, contract, file, names)
+        strangers = contract.unknown(names)
+    return Inspected(file, contract, digest, scan.lines, scan.longest, header, strangers=strangers)
 
 
 def _too_long(size: int, contract: Contract) -> str:
@@ -176,53 +153,6 @@ def _too_long(size: int, contract: Contract) -> str:
         f"A line of {size:,} bytes is longer than the {contract.max_line_bytes:,} that the "
         "contract allows (`max_line_bytes`)."
     )
-
-
-def _scan(stream: BinaryIO, limit: int) -> _Scan:
-    """Count lines and check the encoding, in blocks, however long the lines are."""
-    scan, decoder, open_line = _Scan(), codecs.getincrementaldecoder("utf-8")(), 0
-    is_first = True
-    while block := stream.read(_BLOCK):
-        _check_encoding(decoder, block, scan.lines)
-        if is_first:
-            end = block.find(b"\n")
-            scan.first_line = without_mark(block if end < 0 else block[:end])
-            is_first = False
-        breaks = block.count(b"\n")
-        if breaks:
-            first, last = block.find(b"\n"), block.rfind(b"\n")
-            inner = _longest(block[first + 1 : last], limit)
-            scan.longest = max(scan.longest, open_line + first, inner)
-            open_line = len(block) - last - 1
-        else:
-            open_line += len(block)
-        scan.lines += breaks
-    _check_encoding(decoder, b"", scan.lines, final=True)
-    if open_line:
-        scan.lines += 1
-        scan.longest = max(scan.longest, open_line)
-    return scan
-
-
-def _longest(block: bytes, limit: int) -> int:
-    """An upper bound will do while even all lines together are no longer than the limit."""
-    return len(block) if len(block) <= limit else max(map(len, block.split(b"\n")))
-
-
-def _check_encoding(
-    decoder: codecs.IncrementalDecoder, block: bytes, lines: int, *, final: bool = False
-) -> None:
-    is_within_a_character = bool(decoder.getstate()[0])
-    if block.isascii() and not is_within_a_character and b"\0" not in block:
-        return
-    try:
-        decoder.decode(block, final)
-    except UnicodeDecodeError as error:
-        line = lines + block[: error.start].count(b"\n") + 1
-        raise Unfit(f"It is not UTF-8 (line {line}: {error.reason}).") from error
-    if b"\0" in block:
-        line = lines + block[: block.index(b"\0")].count(b"\n") + 1
-        raise Unfit(f"It is not UTF-8 text (line {line} contains zero bytes).")
 
 
 def _csv_header(contract: Contract, first_line: bytes) -> tuple[str, ...]:
@@ -263,11 +193,10 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
 
 
 def _check_objects(
-    landing: Landing, contract: Contract, file: LandedFile, first_line: bytes
+    landing: Landing, contract: Contract, file: LandedFile, names: tuple[str, ...]
 ) -> None:
     """Is a required column absent from every row? The first row nearly always tells."""
     is_frozen = contract.on_drift == "freeze"
-    names = _keys(first_line)
     if names and not contract.lacking(frozenset(names)) and not is_frozen:
         return
     seen: dict[str, None] = {}

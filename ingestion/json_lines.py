@@ -10,11 +10,12 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 
 from ingestion.contracts import Contract
-from ingestion.inspection import Numbered, unpacked, without_mark
+from ingestion.inspection import Numbered, unpacked
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal, names, quoted
-from ingestion.taking import Scope, Sink
+from ingestion.taking import Reading, Scope, Sink
+from ingestion.text_scan import without_mark
 from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG
 
 _BLOCK: Final = 4 * 1024 * 1024
@@ -25,6 +26,10 @@ _HEAD_BYTES: Final = 500
 # Each thread must get more rows than a row group of DuckDB's (122,880) has: smaller leftovers are
 # written twice. Larger would hold more memory.
 _CHUNK_BYTES: Final = 256 * 1024 * 1024
+
+
+# Each costs a little for every row; more at a time are no change of a contract.
+_FORESEEN: Final = 8
 
 
 @dataclass(frozen=True)
@@ -129,17 +134,19 @@ def _content(pieces: Sequence[Piece]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(content)])
 
 
-def parse_json_lines(sink: Sink, pieces: Sequence[Piece]) -> None:
-    """Whole lines, all in one statement."""
+def parse_json_lines(sink: Sink, pieces: Sequence[Piece], strangers: Sequence[str] = ()) -> None:
+    """Whole lines, all in one statement; names that the contract does not have may be foreseen."""
     contract = sink.contract
     row_counts: dict[int, int] = {}
     for piece in pieces:
         row_counts[piece.batch_id] = row_counts.get(piece.batch_id, 0) + piece.line_count
     with registered(sink.connection, "sluice_pieces", _pieces_table(pieces)):
         sink.take(
-            lambda scope: _texts(contract, scope),
-            row_counts,
-            content="rtrim(content, chr(13))",
+            Reading(
+                lambda scope: _texts(contract, scope, strangers[:_FORESEEN]),
+                row_counts,
+                content="rtrim(content, chr(13))",
+            )
         )
         if contract.aliases:
             sink.note_renamed(
@@ -164,7 +171,7 @@ _LINES: Final = """lines as (
         )"""
 
 
-def _texts(contract: Contract, scope: Scope) -> str:
+def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
     types = {c.name: c.data_type for c in contract.columns}
     wanted = {
         name: "JSON" if types[column.name] == "json" else "VARCHAR"
@@ -172,7 +179,14 @@ def _texts(contract: Contract, scope: Scope) -> str:
         for name in column.names
     }
     without_known = json.dumps(dict.fromkeys(wanted))
+    layout = json.dumps(wanted | dict.fromkeys(strangers, "JSON"))
     found = [f"(fields.{quoted(name)} is not null)::integer" for name in wanted]
+    # One stranger that was foreseen is in its place already; to look for others is slow.
+    one = [f"stranger_count = 1 and fields.{quoted(name)} is not null" for name in strangers]
+    its_name = _cases(one, [names([name]) for name in strangers])
+    its_value = _cases(
+        one, [f"json_object({literal(name)}, fields.{quoted(name)})" for name in strangers]
+    )
     values = []
     for number, column in enumerate(contract.columns):
         fields = ", ".join(f"fields.{quoted(name)}" for name in column.names)
@@ -193,23 +207,32 @@ def _texts(contract: Contract, scope: Scope) -> str:
             )
         ),
         fields as (
-            select *, json_transform(object, {literal(json.dumps(wanted))}) as fields,
+            select *, json_transform(object, {literal(layout)}) as fields,
                 json_keys(object) as keys
             from objects
         ),
-        strangers as (
+        counted as (
             -- As many keys as values that were found: none of them is unknown.
-            select *, case when len(keys) > {" + ".join(found)} then
+            select *, len(keys) - ({" + ".join(found)}) as stranger_count from fields
+        ),
+        strangers as (
+            select *, case when stranger_count > 0 then case {its_name} else
                     list_filter(keys, lambda name: not list_contains({names(wanted)}, name))
-                end as unknown
-            from fields
+                end end as unknown
+            from counted
         )
         select batch_id, file, row_number, line as content,
             case when structure > 0 then structure when not is_json then {NOT_JSON}
                 when not is_object then {NOT_AN_OBJECT} else 0 end as structure,
             unknown,
-            case when len(unknown) > 0 then json_merge_patch(object, {literal(without_known)})
-                end as extra,
+            case when len(unknown) > 0 then case {its_value} else
+                    json_merge_patch(object, {literal(without_known)})
+                end end as extra,
             {", ".join(values)}
         from strangers
         """
+
+
+def _cases(conditions: Sequence[str], results: Sequence[str]) -> str:
+    pairs = zip(conditions, results, strict=True)
+    return " ".join(f"when {when} then {then}" for when, then in pairs) or "when false then null"

@@ -10,7 +10,7 @@ from ingestion.inspection import Numbered
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.sql_text import literal, quoted
-from ingestion.taking import Sink
+from ingestion.taking import Reading, Sink
 from ingestion.validation import from_header
 
 
@@ -29,8 +29,9 @@ def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> No
     columns = ", ".join(f"{quoted(name)} := p.{quoted(name)}" for name in header)
     with registered(connection, "sluice_files", files):
         sink.take(
-            lambda scope: (
-                f"""
+            Reading(
+                lambda scope: (
+                    f"""
                 select *, 0 as structure, {fields}
                 from (
                     select batch_id, path as file, file_row_number + 1 as row_number,
@@ -40,8 +41,9 @@ def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> No
                     where {scope.batches}
                 ) where {scope.rows}
                 """
-            ),
-            {file.batch_id: file.inspected.line_count for file in group},
-            content="to_json(content)::varchar",
-            has_types=True,
+                ),
+                {file.batch_id: file.inspected.line_count for file in group},
+                content="to_json(content)::varchar",
+                has_types=True,
+            )
         )

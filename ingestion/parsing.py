@@ -16,8 +16,9 @@ def parse(sink: Sink, landing: Landing, files: Sequence[Numbered]) -> None:
     """Read these files of one entity, in bounded chunks."""
     if sink.contract.format == "jsonl":
         pieces = (piece for file in files for piece in pieces_of(landing, file))
+        strangers = dict.fromkeys(name for file in files for name in file.inspected.strangers)
         for chunk in chunks(pieces):
-            parse_json_lines(sink, chunk)
+            parse_json_lines(sink, chunk, tuple(strangers))
     else:
         read = parse_csv if sink.contract.format == "csv" else parse_parquet
         for group in _alike(files):

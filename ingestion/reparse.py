@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,8 +25,8 @@ from ingestion.ledger import (
 )
 from ingestion.outcome import explained, log_replay
 from ingestion.raw import ensure_raw_tables
-from ingestion.taking import Scope, Texts, raw_columns
-from ingestion.validation import PARSED, parse_into_temp, values
+from ingestion.taking import Reading, Scope, insert_good, look_at
+from ingestion.validation import PARSED
 from warehouse.clock import wall_clock
 from warehouse.settings import Settings
 
@@ -90,19 +90,19 @@ def _replay_entity(
     ]
     if not rows:
         return []
-    reading, fresh = _Reading(connection, contract), next_batch_id(connection)
+    desk, fresh = _Desk(connection, contract), next_batch_id(connection)
     batch_ids = {file: fresh + n for n, file in enumerate(dict.fromkeys(r.file for r in rows))}
     accepted: dict[str, int] = {}
     if contract.format == "csv":
         for file, batch_id in batch_ids.items():
-            _parse_csv_again(reading, landing, file, batch_id, rows)
+            _parse_csv_again(desk, landing, file, batch_id, rows)
             _accept(connection, contract, now, accepted)
     else:
         pieces = [
             Piece(batch_ids[row.file], row.file, row.number, 1, row.content.encode())
             for row in rows
         ]
-        parse_json_lines(reading, pieces)
+        parse_json_lines(desk, pieces)
         _accept(connection, contract, now, accepted)
     known = known_files(connection, contract.source)
     record(connection, [
@@ -119,9 +119,9 @@ def _replay_entity(
 
 
 def _parse_csv_again(
-    reading: _Reading, landing: Landing, file: str, batch_id: int, rows: Sequence[_Row]
+    desk: _Desk, landing: Landing, file: str, batch_id: int, rows: Sequence[_Row]
 ) -> None:
-    contract = reading.contract
+    contract = desk.contract
     header = csv_header(landing, contract, file)
     records = [
         record
@@ -131,27 +131,17 @@ def _parse_csv_again(
             [(row.number, row.content)], len(header), contract.delimiter, contract.max_line_bytes
         )
     ]
-    parse_csv_records(reading, header, batch_id, file, records)
+    parse_csv_records(desk, header, batch_id, file, records)
 
 
-class _Reading:
+class _Desk:
     """Rows that are looked at before they are loaded."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
         self.connection, self.contract = connection, contract
 
-    def take(
-        self,
-        texts: Texts,
-        row_counts: Mapping[int, int],
-        *,
-        content: str = "content",
-        has_types: bool = False,
-        complete: Callable[[], None] | None = None,
-    ) -> None:
-        parse_into_temp(
-            self.connection, self.contract, texts(Scope()), content=content, has_types=has_types
-        )
+    def take(self, reading: Reading) -> None:
+        look_at(self.connection, self.contract, reading, Scope())
 
     def note_renamed(self, query: str) -> None:
         """The first load has reported it."""
@@ -169,12 +159,7 @@ def _accept(
     if not counts:
         return
     accepted.update(counts)
-    connection.execute(
-        f"""insert into {contract.relation} ({raw_columns(contract)})
-            select {values(contract)}, extra, batch_id, file, row_number, $now::timestamptz
-            from {PARSED} where fault = 0""",
-        {"now": now},
-    )
+    insert_good(connection, contract, now, PARSED)
     connection.execute(
         f"""update {SCHEMA}.quarantine as q set replayed_at = $now::timestamptz
             from {PARSED} as p

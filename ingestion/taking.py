@@ -27,25 +27,28 @@ Texts = Callable[[Scope], str]
 """A query for texts: `where {batches}` early, `where {rows}` before anything is parsed."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """The rows of a query, which by batch are so many or fewer."""
+
+    texts: Texts
+    row_counts: Mapping[int, int]
+    # An expression for what was received of a row.
+    content: str = "content"
+    # The values are no texts, but have types of their own.
+    has_types: bool = False
+    # Adds what was received to the faulty rows among those looked at.
+    complete: Callable[[], None] | None = None
+
+
 class Sink(Protocol):
     """Where the readers of the formats put what they read."""
 
     connection: duckdb.DuckDBPyConnection
     contract: Contract
 
-    def take(
-        self,
-        texts: Texts,
-        row_counts: Mapping[int, int],
-        *,
-        content: str = "content",
-        has_types: bool = False,
-        complete: Callable[[], None] | None = None,
-    ) -> None:
-        """Take the rows of this query, which by batch are so many or fewer.
-
-        `complete` adds the received text to the faulty rows among those looked at.
-        """
+    def take(self, reading: Reading) -> None:
+        """Take these rows."""
 
     def note_renamed(self, query: str) -> None:
         """By batch, the aliases under which columns arrived."""
@@ -77,29 +80,16 @@ class Intake:
         self._read: dict[int, int] = {}
         self._batches = _between([file.batch_id for file in files])
 
-    def take(
-        self,
-        texts: Texts,
-        row_counts: Mapping[int, int],
-        *,
-        content: str = "content",
-        has_types: bool = False,
-        complete: Callable[[], None] | None = None,
-    ) -> None:
-        for batch_id, count in row_counts.items():
+    def take(self, reading: Reading) -> None:
+        for batch_id, count in reading.row_counts.items():
             self._read[batch_id] = self._read.get(batch_id, 0) + count
-        inserted = self._insert_good(texts(Scope()), has_types)
-        if inserted >= sum(row_counts.values()):
+        rows = judged(self.contract, reading.texts(Scope()), has_types=reading.has_types)
+        inserted = insert_good(self.connection, self.contract, self.now, "judged", rows)
+        if inserted >= sum(reading.row_counts.values()):
             return
-        parse_into_temp(
-            self.connection,
-            self.contract,
-            texts(self._missing(list(row_counts))),
-            content=content,
-            has_types=has_types,
-        )
-        if complete:
-            complete()
+        look_at(self.connection, self.contract, reading, self._missing(list(reading.row_counts)))
+        if reading.complete:
+            reading.complete()
         self._insert_faulty()
 
     def _missing(self, batches: Sequence[int]) -> Scope:
@@ -143,18 +133,6 @@ class Intake:
         )
         return self.taken
 
-    def _insert_good(self, texts: str, has_types: bool) -> int:
-        [[count]] = self.connection.execute(
-            f"""insert into {self.contract.relation}
-                    ({raw_columns(self.contract)})
-                {judged(self.contract, texts, has_types=has_types)}
-                select {values(self.contract)}, extra, batch_id, file, row_number,
-                    $now::timestamptz
-                from judged where fault = 0""",
-            {"now": self.now},
-        ).fetchall()
-        return int(count)
-
     def _insert_faulty(self) -> None:
         with registered(self.connection, "sluice_faults", faults_table(self.contract)):
             self.connection.execute(
@@ -196,3 +174,34 @@ def _between(batches: Sequence[int]) -> str:
 def raw_columns(contract: Contract) -> str:
     names = ", ".join(f'"{column.name}"' for column in contract.columns)
     return f"{names}, _extra, _batch_id, _source_file, _row_number, _loaded_at"
+
+
+def look_at(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, reading: Reading, scope: Scope
+) -> None:
+    """Rows into the temporary table, each with its fault."""
+    parse_into_temp(
+        connection,
+        contract,
+        reading.texts(scope),
+        content=reading.content,
+        has_types=reading.has_types,
+    )
+
+
+def insert_good(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    now: datetime,
+    origin: str,
+    expressions: str = "",
+) -> int:
+    """Into raw what has no fault; `expressions` may say what the origin is."""
+    [[count]] = connection.execute(
+        f"""insert into {contract.relation} ({raw_columns(contract)})
+            {expressions}
+            select {values(contract)}, extra, batch_id, file, row_number, $now::timestamptz
+            from {origin} where fault = 0""",
+        {"now": now},
+    ).fetchall()
+    return int(count)

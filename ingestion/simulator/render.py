@@ -18,6 +18,7 @@ from ingestion.simulator.lines import (
     instant,
     instant_like,
     joined,
+    looked_up,
     money,
     optional,
     rate,
@@ -241,13 +242,14 @@ def _events(rows: Array) -> Block:
     received_text = instant(received)
     network = user // 250
     return _EVENT_LINE.fill(
-        hexadecimal(event_key(rows["version"])), _EVENT_NAMES[rows["name"]],
+        hexadecimal(event_key(rows["version"])), looked_up(_EVENT_NAMES, rows["name"]),
         digits(rows["account"]), digits(user), instant(rows["occurred"]),
         instant_like(rows["sent"], received, received_text), received_text,
-        _PLATFORMS[rows["platform"]], _VERSIONS[rows["app_version"]], _LOCALES[rows["locale"]],
+        looked_up(_PLATFORMS, rows["platform"]), looked_up(_VERSIONS, rows["app_version"]),
+        looked_up(_LOCALES, rows["locale"]),
         tiny(network // 250 % 250), tiny(network % 250), tiny(user % 250),
-        _NAME_FEATURES[rows["name"]], small(rows["duration"]), tiny(rows["items"]),
-        _EXPERIMENTS[rows["experiment"]],
+        looked_up(_NAME_FEATURES, rows["name"]), small(rows["duration"]), tiny(rows["items"]),
+        looked_up(_EXPERIMENTS, rows["experiment"]),
     )  # fmt: skip
 
 

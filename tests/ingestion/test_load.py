@@ -256,3 +256,29 @@ def test_the_contracts_of_the_house_can_be_read() -> None:
     assert set(contracts) >= {"app", "billing", "events", "crm"}
     assert contracts["crm"]["leads"].aliases == {"company_name": "company"}
     assert contracts["events"]["events"].key == ("event_id",)
+
+
+def test_unknown_columns_are_kept_whether_the_first_line_has_them_or_not(dock: Dock) -> None:
+    rows = [
+        order("o1", coupon="a\"b"),
+        order("o2"),
+        order("o3", coupon={"code": 1.50}),
+        order("o4", coupon=None),
+        order("o5", gift=True),
+        order("o6", coupon="c", gift=[1]),
+    ]  # fmt: skip
+    dock.land_orders("foreseen", *rows)
+    assert dock.load().rows == 6
+    # Alone, so that no first line tells of them.
+    dock.land_orders("unforeseen", order("o0"), *rows)
+    assert dock.load().rows == 7
+    kept = [
+        '{"coupon":"a\\"b"}', None, '{"coupon":{"code":1.5}}', '{"coupon":null}', '{"gift":true}',
+        '{"coupon":"c","gift":[1]}',
+    ]  # fmt: skip
+    for name, expected in (("foreseen", kept), ("unforeseen", [None, *kept])):
+        found = dock.column(
+            f"select _extra from raw_shop.orders where _source_file like '%/{name}.%'"
+            " order by _row_number"
+        )
+        assert found == expected

@@ -1,0 +1,82 @@
+"""One pass over a text file: how many lines, how long, and whether it is text at all."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+BLOCK: Final = 4 * 1024 * 1024
+_BOM: Final = codecs.BOM_UTF8
+_MEND: Final = (
+    "Have the source send it again, right, under a new name; then set this file aside: {command}"
+)
+
+
+class Unfit(Exception):
+    """Why a file is refused."""
+
+    def __init__(self, reason: str, remedy: str = _MEND) -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(reason)
+
+
+def without_mark(content: bytes) -> bytes:
+    """Windows programs start a UTF-8 file with a byte order mark."""
+    return content.removeprefix(_BOM)
+
+
+@dataclass
+class Scan:
+    """What one pass over a text file finds out."""
+
+    lines: int = 0
+    longest: int = 0
+    first_line: bytes = b""
+
+
+def scan_text(stream: BinaryIO, limit: int) -> Scan:
+    """Count lines and check the encoding, in blocks, however long the lines are."""
+    scan, decoder, open_line = Scan(), codecs.getincrementaldecoder("utf-8")(), 0
+    is_first = True
+    while block := stream.read(BLOCK):
+        _check_encoding(decoder, block, scan.lines)
+        if is_first:
+            end = block.find(b"\n")
+            scan.first_line = without_mark(block if end < 0 else block[:end])
+            is_first = False
+        breaks = block.count(b"\n")
+        if breaks:
+            first, last = block.find(b"\n"), block.rfind(b"\n")
+            inner = _longest(block[first + 1 : last], limit)
+            scan.longest = max(scan.longest, open_line + first, inner)
+            open_line = len(block) - last - 1
+        else:
+            open_line += len(block)
+        scan.lines += breaks
+    _check_encoding(decoder, b"", scan.lines, final=True)
+    if open_line:
+        scan.lines += 1
+        scan.longest = max(scan.longest, open_line)
+    return scan
+
+
+def _longest(block: bytes, limit: int) -> int:
+    """An upper bound will do while even all lines together are no longer than the limit."""
+    return len(block) if len(block) <= limit else max(map(len, block.split(b"\n")))
+
+
+def _check_encoding(
+    decoder: codecs.IncrementalDecoder, block: bytes, lines: int, *, final: bool = False
+) -> None:
+    is_within_a_character = bool(decoder.getstate()[0])
+    if block.isascii() and not is_within_a_character and b"\0" not in block:
+        return
+    try:
+        decoder.decode(block, final)
+    except UnicodeDecodeError as error:
+        line = lines + block[: error.start].count(b"\n") + 1
+        raise Unfit(f"It is not UTF-8 (line {line}: {error.reason}).") from error
+    if b"\0" in block:
+        line = lines + block[: block.index(b"\0")].count(b"\n") + 1
+        raise Unfit(f"It is not UTF-8 text (line {line} contains zero bytes).")
