@@ -39,10 +39,11 @@ def counts(settings: Settings, sql: str) -> dict[tuple[str, ...], int]:
 
 def defects(settings: Settings, kinds: tuple[str, ...]) -> dict[tuple[str, ...], int]:
     listed = ", ".join(f"'{kind}'" for kind in kinds)
-    rows = duckdb.sql(
-        f"""select file, sum(row_count)::bigint from '{settings.books_dir}/defects.parquet'
-            where kind in ({listed}) group by file"""
-    ).fetchall()
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"""select file, sum(row_count)::bigint from '{settings.books_dir}/defects.parquet'
+                where kind in ({listed}) group by file"""
+        ).fetchall()
     return {(file,): count for file, count in rows}
 
 
