@@ -1,4 +1,5 @@
 # Few targets; each keeps the environment in .venv and reuses it. `make help` lists them.
+SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,7 +40,8 @@ lint: $(READY) ## ruff, mypy --strict, yamllint, check files, sqlfluff
 	@echo "→ check files"
 	@$(BIN)/python -m quality
 	@echo "→ sqlfluff"
-	@mkdir -p data && SLUICE_WORKSHOP=$(CURDIR)/data/lint.duckdb DBT_TARGET_PATH=$(CURDIR)/data/lint $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@mkdir -p data && SLUICE_WORKSHOP=$(CURDIR)/data/lint.duckdb DBT_TARGET_PATH=$(CURDIR)/data/lint $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models \
+		2> >(grep -v -e nanobind -e '^ - ' >&2)
 
 format: $(READY) ## let ruff format the Python
 	@$(BIN)/ruff check --fix --quiet .
