@@ -28,14 +28,14 @@ def _result(data_dir: Path) -> Path:
 def _measure() -> dict[str, float]:
     from benchmarks.ours import forget
     from catalog.catalog import load_catalog
-    from quality import gate
     from quality.evaluate import evaluate
+    from quality.gate_state import is_gated
     from warehouse import dbt
     from warehouse.settings import settings
     from warehouse.workshop import connect
 
     catalog = load_catalog(settings())
-    keys = [key for key, each in catalog.datasets.items() if gate.is_gated(each)]
+    keys = [key for key, each in catalog.datasets.items() if is_gated(each)]
     forget()
     dbt.run(settings(), ["ls", "--select", "metrics_time_spine"])
     started = time.process_time()

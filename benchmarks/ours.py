@@ -55,7 +55,9 @@ def dagster() -> None:
 def _steps(*layers: str) -> None:
     from orchestration.running import run
 
-    outcome = run([f"layer:{layer}" for layer in layers], report=lambda text: None)
+    outcome = run(
+        [f"layer:{layer}" for layer in layers], report=lambda text: None, jobs=["build", "report"]
+    )
     if not outcome.success:
         sys.exit("; ".join(outcome.problems))
 

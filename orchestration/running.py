@@ -43,8 +43,11 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
-def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
-    """Build everything due, or a selection; then report and publish, whatever the gates say."""
+def run(selection: Sequence[str] = (), *, report: Reporter, jobs: Sequence[str] = ()) -> RunOutcome:
+    """Build everything due, or a selection; then report and publish, whatever the gates say.
+
+    `jobs` names those that shall run, where that is not all of them.
+    """
     prepare_dagster_home(settings())
     # The step says what happened; libraries speak through the log of the run.
     for library in ("dagster", "soda"):
@@ -65,7 +68,9 @@ def run(selection: Sequence[str] = (), *, report: Reporter) -> RunOutcome:
     ):
         for name, keys, _ in jobs_in_order(catalog):
             due = keys if chosen is None else _due(catalog, name, keys, chosen)
-            if name == REPORT and not _reports(chosen is None, results):
+            if jobs and name not in jobs:
+                continue
+            if name == REPORT and not jobs and not _reports(chosen is None, results):
                 continue
             if due:
                 asked = selection if name == BUILD else ()
