@@ -13,6 +13,7 @@ from warehouse.errors import GateClosedError
 from warehouse.settings import settings
 
 if TYPE_CHECKING:
+    from catalog.catalog import Catalog
     from catalog.changes import Change
     from serving.budgets import Budget
 
@@ -41,7 +42,7 @@ def check(base: str | None, fix: bool, as_json: bool) -> None:
     catalog = load_catalog(settings())
     changes = changes_since(catalog, base_of(base))
     known = budgets(settings())
-    faults = [*_check_files(), *([] if fix else _budgets(changes, known))]
+    faults = [*_promises(catalog), *([] if fix else _budgets(changes, known))]
     if as_json:
         say_json(
             {
@@ -63,11 +64,10 @@ def check(base: str | None, fix: bool, as_json: bool) -> None:
         raise GateClosedError(f"{len(faults)} thing(s) speak against this change.")
 
 
-def _check_files() -> Iterator[Fault]:
-    from catalog.catalog import load_catalog
-    from quality.checks import problems
+def _promises(catalog: Catalog) -> Iterator[Fault]:
+    from quality import checks, service_levels
 
-    for each in problems(load_catalog(settings())):
+    for each in (*checks.problems(catalog), *service_levels.problems(catalog)):
         yield Fault("", each.what, each.remedy)
 
 
