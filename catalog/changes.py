@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from catalog.catalog import Catalog
@@ -115,7 +114,7 @@ def _mends(base: str, files: Iterable[str]) -> bool:
 def _git(*words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *words], cwd=Path(PROJECT_ROOT), capture_output=True, text=True, timeout=30
+            ["git", *words], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -6,22 +6,21 @@ read from the log, and a summary whose event is not there any more is not believ
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import fsspec
 
 from warehouse import platform_log
+from warehouse.alone import alone
 from warehouse.clock import wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.settings import Settings
 
 KIND = "gates"
+LOCK = ".gates.lock"
 SUMMARY = ".latest.json"
 Event = Mapping[str, Any]
 
@@ -41,7 +40,7 @@ def append(
     settings: Settings, events: Callable[[Mapping[str, Event]], list[dict[str, Any]]]
 ) -> None:
     """Add the events that follow from the state so far; nobody else adds any in between."""
-    with _alone(settings):
+    with alone(settings.data_dir / LOCK):
         known = latest(settings)
         now = wall_clock().isoformat()
         added = [
@@ -54,17 +53,6 @@ def append(
         known |= {event["key"]: event for event in added}
         _write_summary(settings, added[-1]["event_id"], known)
         crash_point("gate.summary_written")
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(settings.data_dir / ".gates.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _summary_path(settings: Settings) -> tuple[Any, str]:

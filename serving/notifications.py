@@ -6,11 +6,8 @@ its process was ended, is due again at the next run.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,10 +18,13 @@ from serving.notices import Notice, Transition, notice, trial
 from serving.routes import Channel, Routes, read_routes
 from serving.timeline import stale_tables
 from warehouse import platform_log
+from warehouse.alone import alone
 from warehouse.clock import wall_clock
 from warehouse.settings import Settings
 
 KIND: Final = "notifications"
+# Two processes would tell everything twice.
+LOCK: Final = ".notify.lock"
 # An incident that opened and closed unheard is told if it closed lately; older ones are history,
 # which a new channel is spared.
 RECENT: Final = timedelta(days=1)
@@ -73,7 +73,7 @@ class Due:
 def notify(settings: Settings) -> Told:
     """Tell everything that is due. A channel's failure is in the result, never raised."""
     routes = read_routes(settings)
-    with _alone(settings):
+    with alone(settings.data_dir / LOCK):
         known = published_incidents(settings)
         found = due(known, routes, *_told(settings), now=wall_clock())
         unrouted = tuple(
@@ -103,7 +103,7 @@ def notify(settings: Settings) -> Told:
 def try_channels(settings: Settings) -> Told:
     """A trial message to every channel."""
     routes = read_routes(settings)
-    with _alone(settings):
+    with alone(settings.data_dir / LOCK):
         return _deliver(
             settings,
             [
@@ -213,18 +213,6 @@ def _send(channel: Channel, letter: Notice) -> tuple[int, str]:
         time.sleep(pause)
         pause *= 2
     raise AssertionError("a channel has at least one attempt")
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Two processes would tell everything twice; the lock dies with its process."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(settings.data_dir / ".notify.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _named(delivery: Delivery) -> str:
