@@ -52,7 +52,7 @@ bench: $(READY) ## ratios of speed and memory; results are kept in benchmarks/re
 
 lock: $(READY) ## pin every dependency anew (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-strip-extras --no-emit-index-url --extra dev --extra postgres \
+		--no-strip-extras --no-emit-index-url --extra dev --extra postgres --extra remote \
 		pyproject.toml --output-file requirements.lock
 
 clean: ## remove what runs have made (data, Dagster's home), keep the environment
@@ -61,7 +61,7 @@ clean: ## remove what runs have made (data, Dagster's home), keep the environmen
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
 		sys.exit(None if (3, 11) <= v < (3, 14) else f"Sluice needs Python 3.11, 3.12 or 3.13; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
-	@echo "→ environment in $(VENV): 160 packages, two to five minutes the first time"
+	@echo "→ environment in $(VENV): 210 packages, two to five minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock 2>&1 \
 		| awk '/^Collecting /{n++; printf "\r  %d packages found", n; fflush()} /^Installing/{printf "\n  installing …\n"; fflush()} /ERROR/{print; fail=1} END{exit fail}'
