@@ -52,7 +52,7 @@ bench: $(READY) ## ratios of speed and memory; results are kept in benchmarks/re
 
 lock: $(READY) ## pin every dependency anew (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-strip-extras --no-emit-index-url --extra dev --extra postgres --extra remote \
+		--no-strip-extras --no-emit-index-url --extra dev --extra remote \
 		pyproject.toml --output-file requirements.lock
 
 clean: ## remove what runs have made (data, Dagster's home), keep the environment

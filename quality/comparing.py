@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
-
 from catalog.catalog import Catalog, Dataset
 from quality import over_time, reconciliation
 from quality.check_file import CheckFile, DeclaredCheck
@@ -15,6 +13,7 @@ from quality.evaluation import CheckResult
 from quality.history import CheckKey, Past
 from quality.measuring import Measured, Request, is_by_arrival, measure
 from quality.own_checks import Batches, quarantine_check
+from warehouse.connection import Connection
 
 OVER_TIME = ("change_over_time", "anomaly")
 
@@ -53,7 +52,7 @@ def remembered(files: Iterable[CheckFile]) -> list[CheckKey]:
 
 
 def answers(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     catalog: Catalog,
     subject: Subject,
     pasts: Mapping[CheckKey, Past],
@@ -105,7 +104,7 @@ def _arrivals(subject: Subject) -> Measured:
 
 
 def _theirs(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     catalog: Catalog,
     totals: Sequence[DeclaredCheck],
     variables: Mapping[str, str],

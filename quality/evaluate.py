@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
-
 from catalog.catalog import Catalog, Dataset
 from quality import comparing, gate, history, own_checks, soda
 from quality.checks import (
@@ -28,6 +26,7 @@ from quality.vocabulary import DEFAULT_WINDOW_DAYS
 from warehouse import versions
 from warehouse.clock import as_of as clock_as_of
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 
 
@@ -42,7 +41,7 @@ def declared(
 def evaluate(
     settings: Settings,
     catalog: Catalog,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     keys: Iterable[str],
     *,
     states: Mapping[str, GateState] | None = None,
@@ -150,7 +149,7 @@ def _files(
 
 
 def _explained(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     catalog: Catalog,
     subject: Subject,
     answers: Iterable[CheckResult],

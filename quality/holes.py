@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-import duckdb
-
 from catalog.catalog import Catalog, Dataset
 from warehouse import platform_log
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 
 BOOKS: Final = "platform"
@@ -42,7 +41,7 @@ class Hole:
 
 
 def ask_for_holes(
-    catalog: Catalog, connection: duckdb.DuckDBPyConnection, keys: Iterable[str]
+    catalog: Catalog, connection: Connection, keys: Iterable[str]
 ) -> tuple[Hole, ...]:
     """Find the holes of these models and have their next build fill them."""
     holes = find_holes(catalog, connection, keys)
@@ -57,9 +56,7 @@ def ask_for_holes(
     return holes
 
 
-def find_holes(
-    catalog: Catalog, connection: duckdb.DuckDBPyConnection, keys: Iterable[str]
-) -> tuple[Hole, ...]:
+def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) -> tuple[Hole, ...]:
     models = [catalog[key] for key in keys if catalog[key].materialized == MATERIALIZED]
     if not models or not _exists(connection, BOOKS, "row_counts"):
         return ()
@@ -75,7 +72,7 @@ def find_holes(
 def log_filled(
     settings: Settings,
     catalog: Catalog,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     asked: Sequence[Hole],
 ) -> tuple[Hole, ...]:
     """Of the holes that were asked for, those that the build has filled."""
@@ -126,7 +123,7 @@ def _hole(model: Dataset, rows: Sequence[tuple[date, int, int]]) -> Hole:
     return Hole(model.key, days, sum(row[1] for row in rows), sum(row[2] for row in rows))
 
 
-def _held(connection: duckdb.DuckDBPyConnection, model: str, days: Sequence[date]) -> int:
+def _held(connection: Connection, model: str, days: Sequence[date]) -> int:
     [[count]] = connection.execute(
         f"select coalesce(sum(row_count), 0)::bigint from {BOOKS}.row_counts"
         " where model = ? and list_contains(?::date[], partition_on)",
@@ -135,7 +132,7 @@ def _held(connection: duckdb.DuckDBPyConnection, model: str, days: Sequence[date
     return int(count)
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+def _exists(connection: Connection, schema: str, name: str) -> bool:
     return bool(
         connection.execute(
             "select 1 from duckdb_tables() where database_name = current_database()"

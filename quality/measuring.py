@@ -15,6 +15,7 @@ import duckdb
 from quality.check_file import DeclaredCheck
 from quality.variables import filled
 from quality.vocabulary import ARRIVAL
+from warehouse.connection import Connection
 from warehouse.engine_words import engine_message
 
 QUANTILES = {"median": 0.5, "p05": 0.05, "p95": 0.95, "p99": 0.99}
@@ -68,7 +69,7 @@ def aggregate(check: DeclaredCheck) -> str:
 
 
 def measure(
-    connection: duckdb.DuckDBPyConnection, relation: str, requests: Sequence[Request]
+    connection: Connection, relation: str, requests: Sequence[Request]
 ) -> dict[str, Measured]:
     found: dict[str, Measured] = {}
     for together in _alike(requests):
@@ -91,7 +92,7 @@ def _alike(requests: Sequence[Request]) -> Iterable[list[Request]]:
 
 
 def _scan(
-    connection: duckdb.DuckDBPyConnection, relation: str, requests: Sequence[Request]
+    connection: Connection, relation: str, requests: Sequence[Request]
 ) -> dict[str, Measured]:
     first = requests[0]
     conditions = [f"({each})" for each in first.filters]

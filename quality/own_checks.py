@@ -17,6 +17,7 @@ from catalog.catalog import Dataset
 from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, measured, shown
 from quality.thresholds import Comparison, Threshold
+from warehouse.connection import Connection
 from warehouse.engine_words import engine_message
 
 RECEIVED_ON = re.compile(r"(?:^|/)(\d{4}-\d{2}-\d{2})/")
@@ -81,7 +82,7 @@ def freshness_hours(dataset: Dataset) -> float | None:
 
 
 def structures(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
 ) -> dict[tuple[str, str], dict[str, str]]:
     """Columns and types of every table and view of the workshop itself."""
     rows = connection.execute(
@@ -95,7 +96,7 @@ def structures(
 
 
 def schema_check(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, actual: Mapping[str, str] | None
+    connection: Connection, dataset: Dataset, actual: Mapping[str, str] | None
 ) -> CheckResult:
     if actual is None:
         what = "nothing was loaded yet" if dataset.layer == "raw" else "it was never built"
@@ -125,7 +126,7 @@ def _schema_fault(count: int, message: str) -> CheckResult:
 _canonical_types: dict[str, str] = {}
 
 
-def _canonical(connection: duckdb.DuckDBPyConnection, data_type: str) -> str:
+def _canonical(connection: Connection, data_type: str) -> str:
     """A declared type as the engine spells it."""
     if data_type not in _canonical_types:
         try:
@@ -137,7 +138,7 @@ def _canonical(connection: duckdb.DuckDBPyConnection, data_type: str) -> str:
 
 
 def batches(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     datasets: Sequence[Dataset],
     opened: Mapping[str, Position],
     window_days: Mapping[str, int],
@@ -233,7 +234,7 @@ def arrival_check(dataset: Dataset, batches: Batches, as_of: datetime) -> CheckR
 
 
 def column_freshness_check(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, as_of: datetime
+    connection: Connection, dataset: Dataset, as_of: datetime
 ) -> CheckResult:
     """The newest value of the column that the service level names; the future does not count."""
     column = str(dataset.meta["service_level"]["column"])

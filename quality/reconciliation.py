@@ -15,6 +15,7 @@ from quality.evaluation import CheckResult, answered, shown, unevaluated
 from quality.masking import personal_columns, shown_row
 from quality.measuring import Measured, Request
 from quality.sql_names import columns_of
+from warehouse.connection import Connection
 from warehouse.engine_words import engine_message
 
 MOST_SHOWN = 5
@@ -60,7 +61,7 @@ def total(check: DeclaredCheck, ours: Measured, theirs: Measured) -> CheckResult
 
 
 def by_group(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     check: DeclaredCheck,
     dataset: Dataset,
     other: Dataset,

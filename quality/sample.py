@@ -13,6 +13,7 @@ import duckdb
 from catalog.catalog import Catalog, Dataset
 from quality.check_file import DeclaredCheck
 from quality.masking import masked_in_query, personal_columns, shown_row
+from warehouse.connection import Connection
 
 MOST_ROWS = 5
 MOST_COLUMNS = 8
@@ -23,7 +24,7 @@ Sample = tuple[Mapping[str, str | None], ...]
 
 
 def rows_at_fault(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     catalog: Catalog,
     dataset: Dataset,
     check: DeclaredCheck,
@@ -48,7 +49,7 @@ def rows_at_fault(
 
 
 def _fetch(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     sql: str,
     masked: Iterable[str] | None,
     catalog: Catalog | None = None,

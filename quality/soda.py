@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import yaml
 
 from catalog.catalog import Dataset
 from quality.check_file import CheckFile, DeclaredCheck
 from quality.evaluation import CheckResult, answered, measured
 from quality.thresholds import Outcome, Threshold
+from warehouse.connection import Connection
 from warehouse.engine_words import engine_message
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class Scan:
         return tuple(check for check in self.file.checks if check.by_soda)
 
 
-def run(
-    connection: duckdb.DuckDBPyConnection, scans: Sequence[Scan]
-) -> dict[str, tuple[CheckResult, ...]]:
+def run(connection: Connection, scans: Sequence[Scan]) -> dict[str, tuple[CheckResult, ...]]:
     """Every declared check of every scan, answered or marked as not evaluated."""
     asked = [scan for scan in scans if scan.checks]
     if not asked:
@@ -124,9 +122,7 @@ def _body(check: DeclaredCheck) -> dict[str, Any]:
     }
 
 
-def _session(
-    connection: duckdb.DuckDBPyConnection, contracts: Sequence[str]
-) -> ContractVerificationSessionResult:
+def _session(connection: Connection, contracts: Sequence[str]) -> ContractVerificationSessionResult:
     session, source, data_source = _library()
     cursor = connection.cursor()
     try:

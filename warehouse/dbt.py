@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warehouse import postgres
 from warehouse.clock import as_of
 from warehouse.engine_words import engine_message
 from warehouse.errors import SluiceError
@@ -166,6 +167,12 @@ def _prepare_environment(settings: Settings) -> None:
     os.environ["SLUICE_DBT_THREADS"] = str(settings.dbt_threads)
     os.environ["DBT_TARGET_PATH"] = str(settings.dbt_target_path)
     os.environ["SLUICE_AS_OF"] = as_of(settings).isoformat()
+    if settings.target == "postgres":
+        where = postgres.parts(settings)
+        for name in ("host", "port", "user", "dbname"):
+            os.environ[f"SLUICE_POSTGRES_{name.upper()}"] = where[name]
+        # dbt keeps variables with this prefix out of everything that it writes.
+        os.environ["DBT_ENV_SECRET_SLUICE_POSTGRES_PASSWORD"] = where["password"]
 
 
 def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:

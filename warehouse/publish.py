@@ -152,7 +152,7 @@ def _build(
     now: datetime,
     run_id: str,
 ) -> list[Made]:
-    connection = workshop.connect(settings)
+    connection = workshop.connect_file(settings)
     try:
         versions.leave_mark(connection, snapshot_id)
         crash_point("publish.begun")

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from warehouse.errors import SettingsError
@@ -22,7 +22,8 @@ class Settings(BaseSettings):
         env_prefix="SLUICE_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True
     )
 
-    target: Literal["duckdb"] = "duckdb"
+    target: Literal["duckdb", "postgres"] = "duckdb"
+    postgres: SecretStr = SecretStr("")
     environment: Literal["dev", "ci", "prod"] = "dev"
     data_dir: Path = PROJECT_ROOT / "data"
     landing: str = ""
@@ -82,7 +83,8 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target_path(self) -> Path:
-        return self.data_dir / "dbt"
+        name = "dbt" if self.target == "duckdb" else f"dbt-{self.target}"
+        return self.data_dir / name
 
     @property
     def manifest_path(self) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-import duckdb
+from warehouse.connection import Connection
 
 TABLE = "published._versions"
 BOOKS = "platform"
@@ -52,7 +52,7 @@ class Change:
     days: tuple[date, ...] = ()
 
 
-def workshop_knows(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> bool:
+def workshop_knows(connection: Connection, snapshot_id: str) -> bool:
     """Did this workshop make the snapshot? One that was put back from a backup did not."""
     if not _exists(connection, MARKS):
         return False
@@ -62,13 +62,13 @@ def workshop_knows(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> b
     return bool(found)
 
 
-def leave_mark(connection: duckdb.DuckDBPyConnection, snapshot_id: str) -> None:
+def leave_mark(connection: Connection, snapshot_id: str) -> None:
     connection.execute(f"create schema if not exists {BOOKS}")
     connection.execute(f"create table if not exists {MARKS} (snapshot_id varchar)")
     connection.execute(f"insert into {MARKS} values (?)", [snapshot_id])
 
 
-def last_touches(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def last_touches(connection: Connection) -> dict[str, int]:
     """By model, the newest build that touched any of its days."""
     if not _exists(connection, f"{BOOKS}.touches"):
         return {}
@@ -78,7 +78,7 @@ def last_touches(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return dict(rows)
 
 
-def contents(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> dict[str, str]:
+def contents(connection: Connection, tables: Mapping[str, str]) -> dict[str, str]:
     """By key, what tells a table's rows from other ones.
 
     Of a table that rebuilds only touched days, the last build that touched one; others are built
@@ -94,7 +94,7 @@ def contents(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -
 
 
 def change(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     relation: Relation,
     published: Relation | None,
     now: Version,
@@ -126,9 +126,7 @@ def change(
     return Change("whole", replace(now, content=content))
 
 
-def _touched_since(
-    connection: duckdb.DuckDBPyConnection, relation: str, build: int
-) -> tuple[date, ...]:
+def _touched_since(connection: Connection, relation: str, build: int) -> tuple[date, ...]:
     model = relation.rpartition(".")[2].strip('"')
     rows = connection.execute(
         f"select distinct partition_on from {BOOKS}.touches where model = ? and build_id > ?"
@@ -139,7 +137,7 @@ def _touched_since(
 
 
 def _are_few(
-    connection: duckdb.DuckDBPyConnection, published: str, partition_by: str, days: Sequence[date]
+    connection: Connection, published: str, partition_by: str, days: Sequence[date]
 ) -> bool:
     """Replacing most days leaves the table out of order; then it is cheaper to write it anew."""
     [[all_days]] = connection.execute(
@@ -148,7 +146,7 @@ def _are_few(
     return len(days) * 2 <= int(all_days)
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
+def fingerprint(connection: Connection, relation: Relation) -> str:
     """Columns, row count and rows as a bag, whatever their order."""
     listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in relation.columns)
     [[count, total]] = connection.execute(
@@ -158,7 +156,7 @@ def fingerprint(connection: duckdb.DuckDBPyConnection, relation: Relation) -> st
     return f"{shape}:{count}:{total}"
 
 
-def relations(connection: duckdb.DuckDBPyConnection, catalog: str = "") -> dict[str, Relation]:
+def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
     """Every table and view of a catalog (the workshop's unless named), all at one look."""
     found: dict[str, list[tuple[str, str]]] = {}
     for schema, table, column, kind in connection.execute(
@@ -176,7 +174,7 @@ def _named(prefix: str, key: str) -> str:
     return f'{prefix}"{schema}"."{table}"'
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+def _exists(connection: Connection, table: str) -> bool:
     schema, _, name = table.partition(".")
     rows = connection.execute(
         "select 1 from duckdb_tables() where database_name = current_database()"

@@ -1,4 +1,7 @@
-"""The workshop: the DuckDB file that only the platform opens, one writer at a time."""
+"""The workshop: where the platform builds, one writer at a time.
+
+On DuckDB a file that only the platform opens, on PostgreSQL the schemas that only its role sees.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,30 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
 
+from warehouse import postgres
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.errors import LockedError, SluiceError
 from warehouse.settings import Settings
 
 POLL_SECONDS = 0.2
 
 
-def connect(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open the workshop in UTC, or say in plain words why that is not possible.
+def connect(settings: Settings, *, read_only: bool = False) -> Connection:
+    """Open the workshop of the target."""
+    if settings.target == "postgres":
+        postgres.still_writing()
+        return postgres.connect(settings, read_only=read_only)
+    return connect_file(settings, read_only=read_only)
+
+
+def connect_file(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open the workshop's file in UTC, or say in plain words why that is not possible.
 
     DuckDB shares one instance per file and process, and refuses a second configuration:
     dbt's profile opens it the same way (no `config`), settings are given by SET.
@@ -76,6 +89,10 @@ def writing(
     settings: Settings, purpose: str, *, waiting: Callable[[str], None] | None = None
 ) -> Iterator[None]:
     """Hold the writer's lock; a second writer queues. A killed writer leaves no lock behind."""
+    if settings.target == "postgres":
+        with postgres.writing(settings, purpose, waiting=waiting):
+            yield
+        return
     path = settings.writer_lock_path
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -95,6 +112,9 @@ _held: list[int] = []
 
 def hold_until_exit(settings: Settings, purpose: str) -> None:
     """Hold the writer's lock for as long as this process lives, or say who holds it."""
+    if settings.target == "postgres":
+        postgres.hold_until_exit(settings, purpose)
+        return
     if _held:
         return
     path = settings.writer_lock_path
@@ -139,6 +159,9 @@ def _acquire(settings: Settings, descriptor: int, waiting: Callable[[str], None]
 
 def is_writing(settings: Settings) -> dict[str, str] | None:
     """Who writes at this moment, or None: asked of the lock itself, not of what a file says."""
+    if settings.target == "postgres":
+        with closing(postgres.connect(settings, read_only=True)) as session:
+            return postgres.holder(session) or None
     try:
         descriptor = os.open(settings.writer_lock_path, os.O_RDWR)
     except FileNotFoundError:
