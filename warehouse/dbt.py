@@ -152,9 +152,11 @@ def _invoke(
         # dbt resolves ../macros_lib and ../seeds from the project's folder.
         os.chdir(settings.dbt_project_dir)
         _running.set()
+        os.environ["SLUICE_GATES_WERE_ASKED"] = "yes"
         result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
     finally:
         _running.clear()
+        os.environ.pop("SLUICE_GATES_WERE_ASKED", None)
         os.chdir(folder)
     return _outcome(result, tuple(command))
 

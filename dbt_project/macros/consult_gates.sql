@@ -22,3 +22,13 @@
         'select sluice_consult_gates([' ~ models | join(', ') ~ "], (select path from duckdb_databases()"
         ~ ' where database_name = current_database()))')[0][0]) -}}
 {% endmacro %}
+
+{#- A server has no function of ours to ask. There, only a run of Sluice builds into the shared schemas. -#}
+{% macro postgres__gates_say(models) %}
+    {%- if env_var('SLUICE_GATES_WERE_ASKED', '') -%}
+        {{- return('') -}}
+    {%- endif -%}
+    {{- return(
+        'Nothing was built: dbt started by hand does not know the gates of this warehouse. '
+        ~ '`sluice run --select ' ~ models[0].strip("'").split('.')[-1] ~ '` asks them first.') -}}
+{% endmacro %}

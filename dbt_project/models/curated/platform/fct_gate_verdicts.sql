@@ -108,7 +108,7 @@ killed as (
         false as is_passed,
         'killed' as kind,
         reason,
-        null as arrived_at
+        cast(null as timestamp with time zone) as arrived_at
     from followed
     where
         run_rank = 1

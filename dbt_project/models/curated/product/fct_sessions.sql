@@ -80,7 +80,7 @@ select
     started_on,
     started_at,
     ended_at,
-    cast(round({{ seconds_between('started_at', 'ended_at') }}, 3) as decimal(18, 3)) as duration_seconds,
+    cast({{ seconds_between('started_at', 'ended_at') }} as decimal(18, 3)) as duration_seconds,
     event_count,
     platform,
     first_event_name
