@@ -23,7 +23,7 @@ from quality.gate_state import GateState
 from quality.sample import rows_at_fault
 from quality.variables import filled
 from quality.vocabulary import DEFAULT_WINDOW_DAYS
-from warehouse import versions
+from warehouse import structure, versions
 from warehouse.clock import as_of as clock_as_of
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
@@ -57,7 +57,7 @@ def evaluate(
         states = gate.states(settings, [each.key for each in datasets if each.layer == "raw"])
     company, wall = clock_as_of(settings), wall_clock()
     now = {each.key: wall if each.has_wall_clock else company for each in datasets}
-    present = own_checks.structures(connection)
+    present = structure.columns(connection)
     raw = [each for each in datasets if each.layer == "raw"]
     windows = own_checks.batches(
         connection,

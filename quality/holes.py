@@ -17,6 +17,7 @@ from catalog.catalog import Catalog, Dataset
 from warehouse import platform_log
 from warehouse.connection import Connection
 from warehouse.settings import Settings
+from warehouse.structure import exists
 
 BOOKS: Final = "platform"
 LOG_KIND: Final = "heals"
@@ -58,11 +59,11 @@ def ask_for_holes(
 
 def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) -> tuple[Hole, ...]:
     models = [catalog[key] for key in keys if catalog[key].materialized == MATERIALIZED]
-    if not models or not _exists(connection, BOOKS, "row_counts"):
+    if not models or not exists(connection, BOOKS, "row_counts"):
         return ()
     found = []
     for model in models:
-        if _exists(connection, model.schema, model.name):
+        if exists(connection, model.schema, model.name):
             rows = connection.execute(_compared(catalog, model), [model.name] * 2).fetchall()
             if rows:
                 found.append(_hole(model, rows))
@@ -126,17 +127,7 @@ def _hole(model: Dataset, rows: Sequence[tuple[date, int, int]]) -> Hole:
 def _held(connection: Connection, model: str, days: Sequence[date]) -> int:
     [[count]] = connection.execute(
         f"select coalesce(sum(row_count), 0)::bigint from {BOOKS}.row_counts"
-        " where model = ? and list_contains(?::date[], partition_on)",
+        " where model = ? and partition_on in (select unnest(?::date[]))",
         [model, list(days)],
     ).fetchall()
     return int(count)
-
-
-def _exists(connection: Connection, schema: str, name: str) -> bool:
-    return bool(
-        connection.execute(
-            "select 1 from duckdb_tables() where database_name = current_database()"
-            " and schema_name = ? and table_name = ?",
-            [schema, name],
-        ).fetchall()
-    )

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-import duckdb
-
 from quality.check_file import DeclaredCheck
 from quality.variables import filled
 from quality.vocabulary import ARRIVAL
-from warehouse.connection import Connection
+from warehouse.connection import ENGINE_ERRORS, Connection
 from warehouse.engine_words import engine_message
 
 QUANTILES = {"median": 0.5, "p05": 0.05, "p95": 0.95, "p99": 0.99}
@@ -75,11 +73,11 @@ def measure(
     for together in _alike(requests):
         try:
             found |= _scan(connection, relation, together)
-        except duckdb.Error:
+        except ENGINE_ERRORS:
             for each in together:
                 try:
                     found |= _scan(connection, relation, [each])
-                except duckdb.Error as error:
+                except ENGINE_ERRORS as error:
                     found[each.check_id] = Measured(fault=engine_message(str(error)))
     return found
 

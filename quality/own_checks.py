@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-import duckdb
-
 from catalog.catalog import Dataset
 from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, measured, shown
 from quality.thresholds import Comparison, Threshold
-from warehouse.connection import Connection
+from warehouse.connection import ENGINE_ERRORS, NO_SUCH_TABLE, Connection
 from warehouse.engine_words import engine_message
+from warehouse.structure import spelled
 
 RECEIVED_ON = re.compile(r"(?:^|/)(\d{4}-\d{2}-\d{2})/")
 
@@ -81,20 +80,6 @@ def freshness_hours(dataset: Dataset) -> float | None:
     return float(level["freshness_hours"])
 
 
-def structures(
-    connection: Connection,
-) -> dict[tuple[str, str], dict[str, str]]:
-    """Columns and types of every table and view of the workshop itself."""
-    rows = connection.execute(
-        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
-        " where database_name = current_database() and not internal order by column_index"
-    ).fetchall()
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, data_type in rows:
-        found.setdefault((schema, table), {})[column] = data_type
-    return found
-
-
 def schema_check(
     connection: Connection, dataset: Dataset, actual: Mapping[str, str] | None
 ) -> CheckResult:
@@ -106,7 +91,7 @@ def schema_check(
         if column.name not in actual:
             faults.append(f"`{column.name}` is missing")
         elif column.data_type:
-            expected = _canonical(connection, column.data_type)
+            expected = spelled(connection, column.data_type)
             if expected != actual[column.name]:
                 faults.append(f"`{column.name}` is {actual[column.name]}, declared {expected}")
     if dataset.is_public:
@@ -123,20 +108,6 @@ def _schema_fault(count: int, message: str) -> CheckResult:
     )
 
 
-_canonical_types: dict[str, str] = {}
-
-
-def _canonical(connection: Connection, data_type: str) -> str:
-    """A declared type as the engine spells it."""
-    if data_type not in _canonical_types:
-        try:
-            row = connection.execute(f"select typeof(null::{data_type})").fetchone()
-        except duckdb.Error:
-            row = None
-        _canonical_types[data_type] = str(row[0]) if row else f"{data_type} (no such type)"
-    return _canonical_types[data_type]
-
-
 def batches(
     connection: Connection,
     datasets: Sequence[Dataset],
@@ -151,9 +122,9 @@ def batches(
             "select source, entity, batch_id, file, row_count, loaded_at,"
             " coalesce(unread, 0), coalesce(file_stamp, '') from raw_ledger.batches left join"
             " (select batch_id, count(*) as unread from raw_ledger.quarantine"
-            " where replayed_at is null group by batch_id) using (batch_id)"
+            " where replayed_at is null group by batch_id) as quarantined using (batch_id)"
         ).fetchall()
-    except duckdb.CatalogException:
+    except NO_SUCH_TABLE:
         rows = []
     for source, entity, batch_id, file, row_count, loaded_at, unread, stamp in rows:
         found.setdefault(f"raw.{source}.{entity}", []).append(
@@ -244,7 +215,7 @@ def column_freshness_check(
             f' where "{column}"::timestamptz <= ?',
             [as_of],
         ).fetchone()
-    except duckdb.Error as error:
+    except ENGINE_ERRORS as error:
         return _stale(dataset, None, as_of, f"cannot be measured: {engine_message(str(error))}")
     return _stale(dataset, row[0] if row else None, as_of, "holds no row up to now")
 

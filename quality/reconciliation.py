@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import duckdb
-
 from catalog.catalog import Dataset
 from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, shown, unevaluated
 from quality.masking import personal_columns, shown_row
 from quality.measuring import Measured, Request
 from quality.sql_names import columns_of
-from warehouse.connection import Connection
+from warehouse.connection import ENGINE_ERRORS, Connection
 from warehouse.engine_words import engine_message
 
 MOST_SHOWN = 5
@@ -80,7 +78,7 @@ def by_group(
                 other,
             )
         ).fetchall()
-    except duckdb.Error as error:
+    except ENGINE_ERRORS as error:
         return unevaluated(check, engine_message(str(error)))
     count = int(rows[0][-1]) if rows else 0
     assert check.threshold is not None

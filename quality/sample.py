@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import duckdb
-
 from catalog.catalog import Catalog, Dataset
 from quality.check_file import DeclaredCheck
 from quality.masking import masked_in_query, personal_columns, shown_row
-from warehouse.connection import Connection
+from warehouse.connection import ENGINE_ERRORS, Connection
 
 MOST_ROWS = 5
 MOST_COLUMNS = 8
@@ -59,7 +57,7 @@ def _fetch(
         found = connection.execute(sql)
         names = [str(each[0]) for each in found.description or ()]
         rows = found.fetchall()
-    except duckdb.Error:
+    except ENGINE_ERRORS:
         return ()
     if masked is None:
         assert catalog is not None

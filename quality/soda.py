@@ -20,8 +20,9 @@ from catalog.catalog import Dataset
 from quality.check_file import CheckFile, DeclaredCheck
 from quality.evaluation import CheckResult, answered, measured
 from quality.thresholds import Outcome, Threshold
-from warehouse.connection import Connection
+from warehouse.connection import Connection, engine
 from warehouse.engine_words import engine_message
+from warehouse.postgres import PostgresConnection
 
 if TYPE_CHECKING:
     from soda_core.contracts.contract_verification import ContractVerificationSessionResult
@@ -58,7 +59,8 @@ def run(connection: Connection, scans: Sequence[Scan]) -> dict[str, tuple[CheckR
     if not asked:
         return {scan.dataset.key: () for scan in scans}
     try:
-        session = _session(connection, [contract(scan) for scan in asked])
+        place = _place(connection)
+        session = _session(connection, [contract(scan, place) for scan in asked])
         answers = list(session.contract_verification_results)
         fault = "" if len(answers) == len(asked) else "Soda answered for other datasets than asked"
     except Exception as error:  # Soda raises whatever its parts raise; all of it closes the gate.
@@ -71,7 +73,15 @@ def run(connection: Connection, scans: Sequence[Scan]) -> dict[str, tuple[CheckR
     return found
 
 
-def contract(scan: Scan) -> str:
+def _place(connection: Connection) -> str:
+    """How Soda's names of datasets begin: a server has several databases, a file is one."""
+    if engine(connection) == "duckdb":
+        return DATA_SOURCE
+    [database] = connection.execute("select current_database()").fetchone()
+    return f"{DATA_SOURCE}/{database}"
+
+
+def contract(scan: Scan, place: str = DATA_SOURCE) -> str:
     """The complete Soda contract of a check file.
 
     Of columns those that are checked, and one at least, which Soda asks for: reading the others
@@ -82,14 +92,14 @@ def contract(scan: Scan) -> str:
     }
     checks: list[dict[str, Any]] = []
     for check in scan.checks:
-        spelt = {check.type: _body(check)}
+        spelt = {check.type: _body(check, place)}
         if check.column:
             entry = columns.setdefault(check.column, {"name": check.column})
             entry.setdefault("checks", []).append(spelt)
         else:
             checks.append(spelt)
     document: dict[str, Any] = {
-        "dataset": f"{DATA_SOURCE}/{scan.dataset.schema}/{scan.dataset.name}",
+        "dataset": f"{place}/{scan.dataset.schema}/{scan.dataset.name}",
         "variables": {
             "AS_OF": {"default": scan.as_of},
             "AFTER_BATCH": {"default": str(scan.after_batch)},
@@ -105,12 +115,12 @@ def contract(scan: Scan) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
-def _body(check: DeclaredCheck) -> dict[str, Any]:
+def _body(check: DeclaredCheck, place: str) -> dict[str, Any]:
     body = dict(check.body)
     if "valid_reference_data" in body:
         reference = body["valid_reference_data"]
         body["valid_reference_data"] = {
-            "dataset": f"{DATA_SOURCE}/{reference['schema']}/{reference['table']}",
+            "dataset": f"{place}/{reference['schema']}/{reference['table']}",
             "column": reference["column"],
         }
     assert check.threshold is not None
@@ -123,27 +133,47 @@ def _body(check: DeclaredCheck) -> dict[str, Any]:
 
 
 def _session(connection: Connection, contracts: Sequence[str]) -> ContractVerificationSessionResult:
-    session, source, data_source = _library()
+    session, source = _library()
     cursor = connection.cursor()
     try:
         cursor.execute("set TimeZone = 'UTC'")
         return session.execute(
             contract_yaml_sources=[source.from_str(text) for text in contracts],
-            data_source_impls=[data_source.from_existing_cursor(cursor, name=DATA_SOURCE)],
+            data_source_impls=[_data_source(cursor)],
         )
     finally:
         cursor.close()
 
 
+def _data_source(cursor: Connection) -> Any:
+    """Soda's name for the session that is open already."""
+    if engine(cursor) == "duckdb":
+        from soda_duckdb.common.data_sources.duckdb_data_source import DuckDBDataSourceImpl
+
+        return DuckDBDataSourceImpl.from_existing_cursor(cursor, name=DATA_SOURCE)
+    from soda_postgres.common.data_sources import postgres_data_source as soda_postgres
+    from soda_postgres.common.data_sources import postgres_data_source_connection as session
+
+    class Opened(session.PostgresDataSourceConnection):  # type: ignore[misc]
+        def _create_connection(self, config: Any) -> Any:
+            return config
+
+    assert isinstance(cursor, PostgresConnection)
+    opened = Opened(DATA_SOURCE, cursor.raw)
+    model = soda_postgres.PostgresDataSourceModel.model_construct(
+        name=DATA_SOURCE, connection_properties={}
+    )
+    return soda_postgres.PostgresDataSourceImpl(data_source_model=model, connection=opened)
+
+
 @cache
-def _library() -> tuple[Any, Any, Any]:
+def _library() -> tuple[Any, Any]:
     # Before the import: afterwards Soda has installed its tracer and waits for the network.
     os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
     from soda_core.common.yaml import ContractYamlSource
     from soda_core.contracts.contract_verification import ContractVerificationSession
-    from soda_duckdb.common.data_sources.duckdb_data_source import DuckDBDataSourceImpl
 
-    return ContractVerificationSession, ContractYamlSource, DuckDBDataSourceImpl
+    return ContractVerificationSession, ContractYamlSource
 
 
 def _read(scan: Scan, answer: Any, fault: str) -> list[CheckResult]:

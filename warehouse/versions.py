@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from warehouse.connection import Connection
+from warehouse import structure
+from warehouse.connection import Connection, engine, named
 
 TABLE = "published._versions"
 BOOKS = "platform"
@@ -148,9 +149,14 @@ def _are_few(
 
 def fingerprint(connection: Connection, relation: Relation) -> str:
     """Columns, row count and rows as a bag, whatever their order."""
-    listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in relation.columns)
+    listed = ", ".join(named(name) for name, _ in relation.columns)
+    row_hash = (
+        f"hash({listed})::hugeint"
+        if engine(connection) == "duckdb"
+        else f"hashtextextended(row({listed})::text, 0)::numeric"
+    )
     [[count, total]] = connection.execute(
-        f"select count(*), coalesce(sum(hash({listed})::hugeint), 0) from {relation.name}"
+        f"select count(*), coalesce(sum({row_hash}), 0) from {relation.name}"
     ).fetchall()
     shape = hashlib.sha256(repr(relation.columns).encode()).hexdigest()[:16]
     return f"{shape}:{count}:{total}"
@@ -158,27 +164,15 @@ def fingerprint(connection: Connection, relation: Relation) -> str:
 
 def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
     """Every table and view of a catalog (the workshop's unless named), all at one look."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for schema, table, column, kind in connection.execute(
-        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
-        " where database_name = coalesce(nullif(?, ''), current_database()) order by column_index",
-        [catalog],
-    ).fetchall():
-        found.setdefault(f"{schema}.{table}", []).append((column, kind))
     prefix = f"{catalog}." if catalog else ""
-    return {key: Relation(_named(prefix, key), tuple(each)) for key, each in found.items()}
-
-
-def _named(prefix: str, key: str) -> str:
-    schema, _, table = key.partition(".")
-    return f'{prefix}"{schema}"."{table}"'
+    return {
+        f"{schema}.{table}": Relation(
+            f"{prefix}{named(schema)}.{named(table)}", tuple(columns.items())
+        )
+        for (schema, table), columns in structure.columns(connection, catalog).items()
+    }
 
 
 def _exists(connection: Connection, table: str) -> bool:
     schema, _, name = table.partition(".")
-    rows = connection.execute(
-        "select 1 from duckdb_tables() where database_name = current_database()"
-        " and schema_name = ? and table_name = ?",
-        [schema, name],
-    ).fetchall()
-    return bool(rows)
+    return structure.exists(connection, schema, name)
