@@ -27,6 +27,8 @@ class Request:
     aggregate: str
     filters: tuple[str, ...] = ()
     by_day: str = ""
+    # Not one number, but how many rows each value of this column has.
+    shares_of: str = ""
     from_day: date | None = None
     to_day: date | None = None
 
@@ -61,9 +63,13 @@ def aggregate(check: DeclaredCheck) -> str:
         case "avg":
             return f"avg({column})"
         case "shares":
-            return f"histogram(coalesce(cast({column} as varchar), ''))"
+            return "count(*)"
         case quantile:
-            return f"quantile_cont({column}, {QUANTILES[quantile]})"
+            return f"percentile_cont({QUANTILES[quantile]}) within group (order by {column})"
+
+
+def shares_of(check: DeclaredCheck) -> str:
+    return check.column if check.body.get("measure") == "shares" else ""
 
 
 def measure(
@@ -85,7 +91,7 @@ def measure(
 def _alike(requests: Sequence[Request]) -> Iterable[list[Request]]:
     groups: dict[tuple[Any, ...], list[Request]] = {}
     for each in requests:
-        groups.setdefault((each.filters, each.by_day), []).append(each)
+        groups.setdefault((each.filters, each.by_day, each.shares_of), []).append(each)
     return groups.values()
 
 
@@ -104,9 +110,11 @@ def _scan(
     end = max(each.to_day for each in requests if each.to_day is not None)
     column = f'"{first.by_day}"'
     conditions += [f"{column} >= date '{start}'", f"{column} < date '{end}' + 1"]
+    source = f"from {relation} where {' and '.join(conditions)}"
+    if first.shares_of:
+        return _shares(connection, column, source, requests)
     rows = connection.execute(
-        f"select cast({column} as date), count(*), {aggregates} from {relation}"
-        f" where {' and '.join(conditions)} group by 1 order by 1"
+        f"select cast({column} as date), count(*), {aggregates} {source} group by 1 order by 1"
     ).fetchall()
     counts = {row[0]: int(row[1]) for row in rows}
     return {
@@ -114,6 +122,24 @@ def _scan(
             days={row[0]: row[index + 2] for row in rows if _within(row[0], each)}, rows=counts
         )
         for index, each in enumerate(requests)
+    }
+
+
+def _shares(
+    connection: Connection, day: str, source: str, requests: Sequence[Request]
+) -> dict[str, Measured]:
+    column = f"coalesce(cast(\"{requests[0].shares_of}\" as varchar), '')"
+    parts: dict[date, dict[str, int]] = {}
+    for on, value, count in connection.execute(
+        f"select cast({day} as date), {column}, count(*) {source} group by 1, 2 order by 1, 2"
+    ).fetchall():
+        parts.setdefault(on, {})[value] = int(count)
+    rows = {on: sum(values.values()) for on, values in parts.items()}
+    return {
+        each.check_id: Measured(
+            days={on: values for on, values in parts.items() if _within(on, each)}, rows=rows
+        )
+        for each in requests
     }
 
 

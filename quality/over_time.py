@@ -18,7 +18,7 @@ from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, expected, shown, unevaluated
 from quality.expected import plot, usual
 from quality.history import Past, kept
-from quality.measuring import Measured, Request, aggregate, is_by_arrival
+from quality.measuring import Measured, Request, aggregate, is_by_arrival, shares_of
 from quality.thresholds import Threshold
 
 DEFAULT_DAYS = 42
@@ -81,7 +81,9 @@ def request(check: DeclaredCheck, past: Past, filters: Sequence[str], today: dat
         return Request(check.check_id, aggregate(check), narrowed)
     judged = days_to_judge(past, today)
     start = judged[0] - timedelta(days=_days(check))
-    return Request(check.check_id, aggregate(check), narrowed, by_day, start, judged[-1])
+    return Request(
+        check.check_id, aggregate(check), narrowed, by_day, shares_of(check), start, judged[-1]
+    )
 
 
 def judge(check: DeclaredCheck, past: Past, measured: Measured, today: date) -> CheckResult:

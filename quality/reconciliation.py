@@ -113,25 +113,26 @@ def _grouped(
     keys = [f'"{each}"' for each in check.body["by"]]
     tolerance = check.body.get("tolerance", {})
     absolute, percent = tolerance.get("absolute", 0), tolerance.get("percent", 0)
-    matched = " and ".join(f"here.{key} is not distinct from there.{key}" for key in keys)
-    coalesced = ", ".join(f"coalesce(here.{key}, there.{key}) as {key}" for key in keys)
+    listed = ", ".join(keys)
 
     def side(request: Request, relation: str) -> str:
         where = " and ".join(f"({each})" for each in request.filters)
         return (
-            f"select {', '.join(keys)}, ({request.aggregate}) as total from {relation}"
-            f"{f' where {where}' if where else ''} group by {', '.join(keys)}"
+            f"select {listed}, ({request.aggregate}) as total from {relation}"
+            f"{f' where {where}' if where else ''} group by {listed}"
         )
 
     return (
         f"with here as ({side(ours, dataset.relation)}), there as ({side(theirs, other.relation)}),"
-        f" compared as (select {coalesced}, here.total as our_total, there.total as their_total,"
-        " abs(coalesce(here.total, 0) - coalesce(there.total, 0)) as apart"
-        f" from here full join there on {matched})"
-        f" select {', '.join(keys)}, our_total, their_total, count(*) over () from compared"
+        f" both_sides as (select {listed}, total as our_total, null as their_total from here"
+        f" union all select {listed}, null, total from there),"
+        f" compared as (select {listed}, max(our_total) as our_total, max(their_total) as"
+        " their_total, abs(coalesce(max(our_total), 0) - coalesce(max(their_total), 0)) as apart"
+        f" from both_sides group by {listed})"
+        f" select {listed}, our_total, their_total, count(*) over () from compared"
         f" where not coalesce(apart <= greatest({absolute},"
         f" {percent} / 100.0 * abs(coalesce(their_total, 0))), false)"
-        f" order by apart desc, {', '.join(keys)} limit {MOST_SHOWN}"
+        f" order by apart desc, {listed} limit {MOST_SHOWN}"
     )
 
 

@@ -135,7 +135,9 @@ def _invalid(check: DeclaredCheck) -> Iterable[str]:
 
 
 def _matches(column: str, format_: Mapping[str, str]) -> str:
-    return f"regexp_matches(cast({column} as varchar), {_literals([format_['regex']])})"
+    """The engines name this differently; a text in which something is replaced is another one."""
+    text = f"cast({column} as varchar)"
+    return f"regexp_replace({text}, {_literals([format_['regex']])}, chr(1)) <> {text}"
 
 
 def _literals(values: Iterable[Any]) -> str:

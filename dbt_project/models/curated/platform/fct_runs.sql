@@ -45,8 +45,8 @@ select
         when last_started_to_end_at > started_at then 'killed'
         else 'running'
     end as outcome,
-    coalesce(
+    cast(coalesce(
         seconds,
         case when ended_at is not null then cast({{ seconds_between('started_at', 'ended_at') }} as decimal(18, 6)) end
-    ) as seconds
+    ) as decimal(18, 6)) as seconds
 from ends
