@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import duckdb
-
 from ingestion.contracts import read_contracts
 from ingestion.landing import Landing
 from ingestion.ledger import SCHEMA, ensure_ledger, set_aside_files, transaction
 from ingestion.withdrawal import repetitions, withdraw
 from warehouse import platform_log
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
 from warehouse.workshop import connect
@@ -47,7 +46,7 @@ def set_aside(
     file: str,
     because: str,
     *,
-    connection: duckdb.DuckDBPyConnection | None = None,
+    connection: Connection | None = None,
 ) -> int:
     """Have the loads ignore this file (its path below the landing root) from now on.
 
@@ -71,9 +70,7 @@ def set_aside(
         return _record(settings, own, path, because)
 
 
-def _record(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, path: str, because: str
-) -> int:
+def _record(settings: Settings, connection: Connection, path: str, because: str) -> int:
     settle(settings, connection)
     if path in set_aside_files(connection):
         return 0
@@ -95,9 +92,7 @@ def _event(aside: Aside) -> dict[str, object]:
     }
 
 
-def files_aside(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, *, has_ledger: bool
-) -> frozenset[str]:
+def files_aside(settings: Settings, connection: Connection, *, has_ledger: bool) -> frozenset[str]:
     """What the log says, without writing."""
     if not has_ledger:
         return frozenset(each.file for each in _news(settings, None))
@@ -105,7 +100,7 @@ def files_aside(
     return set_aside_files(connection) | {each.file for each in news}
 
 
-def settle(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
+def settle(settings: Settings, connection: Connection) -> None:
     """Have the ledger follow the log."""
     ensure_ledger(connection)
     position, now = _read_until(connection), wall_clock()
@@ -119,7 +114,7 @@ def settle(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(f"insert into {SCHEMA}.log_position values (?, ?)", [LOG_KIND, now])
 
 
-def _apply(settings: Settings, connection: duckdb.DuckDBPyConnection, aside: Aside) -> int:
+def _apply(settings: Settings, connection: Connection, aside: Aside) -> int:
     source, entity = aside.source_and_entity
     contract = read_contracts(settings).get(source, {}).get(entity)
     with transaction(connection):
@@ -131,10 +126,10 @@ def _apply(settings: Settings, connection: duckdb.DuckDBPyConnection, aside: Asi
     return rows
 
 
-def _read_until(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+def _read_until(connection: Connection) -> datetime | None:
     ensured = connection.execute(
-        """select 1 from duckdb_tables()
-           where database_name = current_database() and table_name = 'log_position'"""
+        """select 1 from information_schema.tables
+           where table_catalog = current_database() and table_name = 'log_position'"""
     ).fetchall()
     if not ensured:
         return None

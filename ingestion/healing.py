@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
-import duckdb
-
 from ingestion.contracts import Contract, read_contracts
 from ingestion.ledger import SCHEMA, ensure_ledger, transaction
 from ingestion.reparse import QuarantineReplay, replay_quarantine
 from warehouse import platform_log
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 
 LOG_KIND: Final = "heals"
@@ -46,7 +45,7 @@ class Healed:
 
 def heal_quarantine(
     settings: Settings,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     source: str,
     *,
     now: datetime | None = None,
@@ -89,14 +88,14 @@ def _told(settings: Settings, replay: QuarantineReplay) -> Healed:
     return healed
 
 
-def _held(connection: duckdb.DuckDBPyConnection, source: str) -> Mapping[str, str]:
+def _held(connection: Connection, source: str) -> Mapping[str, str]:
     rows = connection.execute(
         f"select entity, fingerprint from {SCHEMA}.contracts where source = ?", [source]
     ).fetchall()
     return {str(entity): str(mark) for entity, mark in rows}
 
 
-def _waiting(connection: duckdb.DuckDBPyConnection, contract: Contract) -> bool:
+def _waiting(connection: Connection, contract: Contract) -> bool:
     [[count]] = connection.execute(
         f"""select count(*) from {SCHEMA}.quarantine
             where source = ? and entity = ? and replayed_at is null and content is not null""",
@@ -105,7 +104,7 @@ def _waiting(connection: duckdb.DuckDBPyConnection, contract: Contract) -> bool:
     return bool(count)
 
 
-def _hold(connection: duckdb.DuckDBPyConnection, contract: Contract, now: datetime) -> None:
+def _hold(connection: Connection, contract: Contract, now: datetime) -> None:
     with transaction(connection):
         connection.execute(
             f"delete from {SCHEMA}.contracts where source = ? and entity = ?",

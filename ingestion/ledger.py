@@ -11,6 +11,10 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from warehouse.connection import Connection, EngineError, as_duckdb
+from warehouse.copying import placed
+from warehouse.postgres import PostgresConnection
+
 SCHEMA = "raw_ledger"
 LOADED, REPLAYED, SKIPPED, WITHDRAWN = "loaded", "replayed", "skipped", "withdrawn"
 """`skipped`: the same content had been loaded before; the file brought nothing.
@@ -35,28 +39,33 @@ _TABLES = (
 )
 
 
-def ensure_ledger(connection: duckdb.DuckDBPyConnection) -> None:
+def ensure_ledger(connection: Connection) -> None:
     for statement in _TABLES:
         connection.execute(statement)
 
 
 @contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """All or nothing, whatever ends it: an error, Ctrl-C or a kill."""
     connection.execute("begin")
     try:
         yield
     except BaseException:
         # A statement that failed may have ended the transaction itself.
-        with suppress(duckdb.TransactionException):
+        with suppress(duckdb.TransactionException, EngineError):
             connection.execute("rollback")
         raise
     connection.execute("commit")
 
 
 @contextmanager
-def registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+def registered(connection: Connection, name: str, table: pa.Table) -> Iterator[None]:
     """These rows under this name, for as long as the block lasts."""
+    if isinstance(connection, PostgresConnection):
+        with placed(connection, name, table):
+            yield
+        return
+    connection = as_duckdb(connection)
     connection.register(name, table)
     try:
         yield
@@ -117,7 +126,7 @@ class Known:
     loaded_at: datetime
 
 
-def known_files(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, Known]:
+def known_files(connection: Connection, source: str) -> dict[str, Known]:
     rows = connection.execute(
         f"""select file, batch_id, entity, content_hash, size_bytes, file_stamp, status, loaded_at
             from {SCHEMA}.batches where source = ? and status <> '{REPLAYED}'""",
@@ -126,32 +135,30 @@ def known_files(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str,
     return {row[0]: Known(*row[1:]) for row in rows}
 
 
-def set_aside_files(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+def set_aside_files(connection: Connection) -> frozenset[str]:
     rows = connection.execute(f"select file from {SCHEMA}.set_aside").fetchall()
     return frozenset(row[0] for row in rows)
 
 
-def next_batch_id(connection: duckdb.DuckDBPyConnection) -> int:
+def next_batch_id(connection: Connection) -> int:
     [[number]] = connection.execute(
         f"select coalesce(max(batch_id), 0) + 1 from {SCHEMA}.batches"
     ).fetchall()
     return int(number)
 
 
-def known_drift(connection: duckdb.DuckDBPyConnection, source: str, entity: str) -> set[str]:
+def known_drift(connection: Connection, source: str, entity: str) -> set[str]:
     """The added and renamed columns that were reported before."""
     rows = connection.execute(
-        f"""select distinct unnest(
-                coalesce((drift ->> '$.added[*]'), [])
-                || coalesce(json_keys(drift, '$.renamed'), [])
-            )
+        f"""select distinct cast(drift as varchar)
             from {SCHEMA}.batches where source = ? and entity = ? and drift is not null""",
         [source, entity],
     ).fetchall()
-    return {row[0] for row in rows}
+    drifts = [json.loads(row[0]) for row in rows]
+    return {name for drift in drifts for key in ("added", "renamed") for name in drift.get(key, ())}
 
 
-def record(connection: duckdb.DuckDBPyConnection, batches: Iterable[Batch]) -> None:
+def record(connection: Connection, batches: Iterable[Batch]) -> None:
     """Many files at once: row by row, the ledger would cost more than the rows."""
     rows = [
         {
@@ -175,5 +182,6 @@ def record(connection: duckdb.DuckDBPyConnection, batches: Iterable[Batch]) -> N
     columns = ", ".join(rows[0])
     with registered(connection, "sluice_batches", pa.Table.from_pylist(rows)):
         connection.execute(
-            f"insert into {SCHEMA}.batches ({columns}) select {columns} from sluice_batches"
+            f"""insert into {SCHEMA}.batches ({columns})
+                select {columns.replace("drift", "cast(drift as json)")} from sluice_batches"""
         )

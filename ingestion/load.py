@@ -11,6 +11,7 @@ import duckdb
 
 from ingestion.aside import set_aside, settle
 from ingestion.contracts import Contract, read_contracts
+from ingestion.desk import Desk, desk_before
 from ingestion.inspection import Inspected, Numbered, Refusal, passing_by
 from ingestion.landing import Landing
 from ingestion.ledger import (
@@ -28,8 +29,9 @@ from ingestion.outcome import EntityLoad, LoadResult, Progress, explained, log
 from ingestion.parsing import parse
 from ingestion.raw import ensure_raw_tables
 from ingestion.survey import Survey, newest_landed, pending, survey
-from ingestion.taking import Intake, Taken
+from ingestion.taking import Taken
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.crash_points import crash_point
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
@@ -51,7 +53,7 @@ TRANSACTION_BYTES: Final = 256 * 1024 * 1024
 
 
 def load_all(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, *, now: datetime | None = None
+    settings: Settings, connection: Connection, *, now: datetime | None = None
 ) -> list[LoadResult]:
     """Every contracted source, each for itself: one that is refused stops no other."""
     return [
@@ -61,7 +63,7 @@ def load_all(
 
 def load_source(
     settings: Settings,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     source: str,
     *,
     now: datetime | None = None,
@@ -84,7 +86,8 @@ def load_source(
         if found.refused:
             refused = tuple(found.refused)
         else:
-            refused = _load(connection, landing, contracts, found, progress)
+            with desk_before(settings, connection) as desk:
+                refused = _load(desk, landing, contracts, found, progress)
         result = LoadResult(
             source,
             progress.entities,
@@ -106,23 +109,24 @@ class Unloadable(Exception):
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection,
+    desk: Desk,
     landing: Landing,
     contracts: Mapping[str, Contract],
     found: Survey,
     progress: Progress,
 ) -> tuple[Refusal, ...]:
-    reported = {entity: known_drift(connection, progress.source, entity) for entity in contracts}
+    target = desk.target
+    reported = {entity: known_drift(target, progress.source, entity) for entity in contracts}
     groups = _groups(found.files)
     for group in groups or [[]]:
         is_last = not groups or group is groups[-1]
         try:
-            with transaction(connection):
-                batches = _load_group(connection, landing, contracts, group, progress.now)
+            with transaction(target):
+                batches = _load_group(desk, landing, contracts, group, progress.now)
                 if is_last:
-                    batches += _skipped(connection, found, progress.now, len(batches))
-                    _restamp(connection, found)
-                record(connection, batches)
+                    batches += _skipped(target, found, progress.now, len(batches))
+                    _restamp(target, found)
+                record(target, batches)
                 crash_point("load.rows_written")
             crash_point("load.committed")
         except Unloadable as unloadable:
@@ -145,31 +149,31 @@ def _groups(files: Sequence[Inspected]) -> list[list[Inspected]]:
 
 
 def _load_group(
-    connection: duckdb.DuckDBPyConnection,
+    desk: Desk,
     landing: Landing,
     contracts: Mapping[str, Contract],
     group: Sequence[Inspected],
     now: datetime,
 ) -> list[Batch]:
-    first = next_batch_id(connection)
+    first = next_batch_id(desk.target)
     numbered = [Numbered(first + n, file) for n, file in enumerate(group)]
     batches: list[Batch] = []
     for entity in dict.fromkeys(file.file.entity for file in group):
         files = [file for file in numbered if file.inspected.file.entity == entity]
-        taken = load_files(connection, landing, contracts[entity], files, now)
+        taken = load_files(desk, landing, contracts[entity], files, now)
         batches += [batch_of(file, taken, now) for file in files]
     return batches
 
 
 def load_files(
-    connection: duckdb.DuckDBPyConnection,
+    desk: Desk,
     landing: Landing,
     contract: Contract,
     files: Sequence[Numbered],
     now: datetime,
 ) -> Taken:
     """Rows into raw and quarantine; the caller holds the transaction."""
-    intake = Intake(connection, contract, files, now)
+    intake = desk.intake(contract, files, now)
     try:
         parse(intake, landing, files)
     except duckdb.OutOfMemoryException:
@@ -211,9 +215,7 @@ def batch_of(file: Numbered, taken: Taken, now: datetime, status: str = LOADED) 
     )
 
 
-def _skipped(
-    connection: duckdb.DuckDBPyConnection, found: Survey, now: datetime, ahead: int
-) -> list[Batch]:
+def _skipped(connection: Connection, found: Survey, now: datetime, ahead: int) -> list[Batch]:
     """Content that came before is remembered, so that it is not looked at again."""
     first = next_batch_id(connection) + ahead
     return [
@@ -222,7 +224,7 @@ def _skipped(
     ]
 
 
-def _restamp(connection: duckdb.DuckDBPyConnection, found: Survey) -> None:
+def _restamp(connection: Connection, found: Survey) -> None:
     for file in found.rewritten:
         connection.execute(
             f"update {SCHEMA}.batches set file_stamp = ? where file = ?", [file.stamp, file.path]

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
-
 from ingestion.ledger import SCHEMA
 from ingestion.survey import has_ledger
+from warehouse.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -24,28 +23,29 @@ class Quarantined:
     reasons: Mapping[str, int]
 
 
-def summary(connection: duckdb.DuckDBPyConnection) -> list[Quarantined]:
+def summary(connection: Connection) -> list[Quarantined]:
     """By entity, the rows that have not been replayed."""
     if not has_ledger(connection):
         return []
+    waiting = f"from {SCHEMA}.quarantine where replayed_at is null"
     rows = connection.execute(
-        f"""
-        with reasons as (
-            select source, entity, reason, count(*) as row_count, min(quarantined_at) as since
-            from {SCHEMA}.quarantine where replayed_at is null group by source, entity, reason
-        ),
-        files as (
-            select source, entity, count(distinct file) as file_count
-            from {SCHEMA}.quarantine where replayed_at is null group by source, entity
-        )
-        select source, entity, sum(row_count)::bigint, any_value(file_count), min(since),
-            list(reason order by row_count desc, reason),
-            list(row_count order by row_count desc, reason)
-        from reasons join files using (source, entity)
-        group by source, entity order by source, entity
-        """
+        f"""select source, entity, reason, count(*), min(quarantined_at) {waiting}
+            group by source, entity, reason
+            order by source, entity, count(*) desc, reason"""
+    ).fetchall()
+    files = connection.execute(
+        f"""select source, entity, count(distinct file) {waiting}
+            group by source, entity order by source, entity"""
     ).fetchall()
     return [
-        Quarantined(source, entity, count, files, since, dict(zip(reasons, counts, strict=True)))
-        for source, entity, count, files, since, reasons, counts in rows
+        Quarantined(
+            source,
+            entity,
+            sum(row[3] for row in mine),
+            file_count,
+            min(row[4] for row in mine),
+            {row[2]: row[3] for row in mine},
+        )
+        for source, entity, file_count in files
+        for mine in [[row for row in rows if row[:2] == (source, entity)]]
     ]

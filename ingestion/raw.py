@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import duckdb
-
 from ingestion.contracts import Contract, Contracts
 from ingestion.ledger import ensure_ledger
+from warehouse.connection import Connection, Engine, engine
 from warehouse.errors import ContractError
 
 PLATFORM_COLUMNS: Final = (
@@ -18,11 +17,19 @@ PLATFORM_COLUMNS: Final = (
     ("_row_number", "bigint"),
     ("_loaded_at", "timestamptz"),
 )
-# As DuckDB spells the types that a contract may name.
-_SPELLED: Final = {"timestamptz": "TIMESTAMP WITH TIME ZONE"}
+# As the engines spell the types that a contract may name, where they do so in another way.
+_SPELLED: Final[dict[Engine, dict[str, str]]] = {
+    "duckdb": {"timestamptz": "timestamp with time zone"},
+    "postgres": {"timestamptz": "timestamp with time zone", "varchar": "text"},
+}
+# Texts compare byte by byte on both engines, whatever the language of the server.
+_CREATED: Final[dict[Engine, dict[str, str]]] = {
+    "duckdb": {},
+    "postgres": {"varchar": 'text collate "C"'},
+}
 
 
-def ensure_raw_tables(connection: duckdb.DuckDBPyConnection, contracts: Contracts) -> None:
+def ensure_raw_tables(connection: Connection, contracts: Contracts) -> None:
     """Every contracted table exists, with every contracted column; dbt reads them all."""
     ensure_ledger(connection)
     existing = existing_columns(connection)
@@ -34,44 +41,73 @@ def ensure_raw_tables(connection: duckdb.DuckDBPyConnection, contracts: Contract
             _complete(connection, contract, present)
 
 
-def create_raw_table(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    columns = [(c.name, c.data_type) for c in contract.columns] + list(PLATFORM_COLUMNS)
-    listed = ", ".join(f'"{name}" {data_type}' for name, data_type in columns)
+def create_raw_table(connection: Connection, contract: Contract) -> None:
+    kinds = _CREATED[engine(connection)]
+    listed = ", ".join(f'"{name}" {kinds.get(kind, kind)}' for name, kind in _columns(contract))
     connection.execute(f'create schema if not exists "{contract.schema}"')
     connection.execute(f"create table {contract.relation} ({listed})")
+    if engine(connection) == "postgres":
+        # What is new is found without a look at what is old; DuckDB prunes by itself.
+        connection.execute(f"create index on {contract.relation} (_batch_id)")
 
 
-def existing_columns(
-    connection: duckdb.DuckDBPyConnection,
-) -> dict[tuple[str, str], dict[str, str]]:
+def empty_raw_table(connection: Connection, contract: Contract) -> None:
+    """The contract's table without rows, whatever it was before."""
+    if engine(connection) == "postgres":
+        present = existing_columns(connection).get((contract.schema, contract.entity), {})
+        if present == {name: _spelled(connection, kind) for name, kind in _columns(contract)}:
+            connection.execute(f"truncate table {contract.relation}")
+            return
+    # PostgreSQL: staging's views hang on the table; the next build makes them anew.
+    cascade = "cascade" if engine(connection) == "postgres" else ""
+    connection.execute(f"drop table if exists {contract.relation} {cascade}")
+    create_raw_table(connection, contract)
+
+
+def existing_columns(connection: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """Names and types of the columns of every table of the raw schemas."""
-    rows = connection.execute(
-        """select schema_name, table_name, column_name, data_type from duckdb_columns()
-           where database_name = current_database() and schema_name like 'raw\\_%' escape '\\'"""
-    ).fetchall()
+    rows = connection.execute(_COLUMNS[engine(connection)]).fetchall()
     tables: dict[tuple[str, str], dict[str, str]] = {}
     for schema, table, column, data_type in rows:
         tables.setdefault((schema, table), {})[column] = data_type
     return tables
 
 
-def spelled(data_type: str) -> str:
-    return _SPELLED.get(data_type, data_type.upper())
+_COLUMNS: Final[dict[Engine, str]] = {
+    "duckdb": """
+        select schema_name, table_name, column_name, lower(data_type) from duckdb_columns()
+        where database_name = current_database() and schema_name like 'raw\\_%' escape '\\'
+        """,
+    "postgres": """
+        select nspname, relname, attname,
+            replace(format_type(atttypid, atttypmod), 'numeric', 'decimal')
+        from pg_catalog.pg_attribute
+        inner join pg_catalog.pg_class on pg_class.oid = attrelid
+        inner join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
+        where nspname like 'raw\\_%' and relkind in ('r', 'p') and attnum > 0 and not attisdropped
+        order by attrelid, attnum
+        """,
+}
+
+
+def _columns(contract: Contract) -> list[tuple[str, str]]:
+    return [(c.name, c.data_type) for c in contract.columns] + list(PLATFORM_COLUMNS)
+
+
+def _spelled(connection: Connection, data_type: str) -> str:
+    return _SPELLED[engine(connection)].get(data_type, data_type)
 
 
 def _all(contracts: Contracts) -> Iterable[Contract]:
     return (contract for entities in contracts.values() for contract in entities.values())
 
 
-def _complete(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, present: dict[str, str]
-) -> None:
+def _complete(connection: Connection, contract: Contract, present: dict[str, str]) -> None:
     for column in contract.columns:
         if column.name not in present:
-            connection.execute(
-                f'alter table {contract.relation} add column "{column.name}" {column.data_type}'
-            )
-        elif present[column.name] != spelled(column.data_type):
+            kind = _CREATED[engine(connection)].get(column.data_type, column.data_type)
+            connection.execute(f'alter table {contract.relation} add column "{column.name}" {kind}')
+        elif present[column.name] != _spelled(connection, column.data_type):
             raise ContractError(
                 f"{contract.schema}.{contract.entity}.{column.name} holds "
                 f"{present[column.name]}, and its contract now says {column.data_type}.",

@@ -11,6 +11,7 @@ import duckdb
 from ingestion.contracts import Contract, read_contracts
 from ingestion.csv_files import parse_csv_records
 from ingestion.csv_records import csv_header, split_records
+from ingestion.desk import Desk, desk_before
 from ingestion.json_lines import Piece, parse_json_lines
 from ingestion.landing import Landing
 from ingestion.ledger import (
@@ -21,6 +22,7 @@ from ingestion.ledger import (
     known_files,
     next_batch_id,
     record,
+    registered,
     transaction,
 )
 from ingestion.outcome import explained, log_replay
@@ -28,6 +30,7 @@ from ingestion.raw import ensure_raw_tables
 from ingestion.taking import Reading, Scope, insert_good, look_at
 from ingestion.validation import PARSED
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 
 
@@ -43,7 +46,7 @@ class QuarantineReplay:
 
 def replay_quarantine(
     settings: Settings,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     source: str | None = None,
     *,
     entity: str | None = None,
@@ -59,10 +62,10 @@ def replay_quarantine(
     landing = Landing(settings)
     with explained(settings):
         ensure_raw_tables(connection, chosen)
-        for contracts in chosen.values():
-            for contract in contracts.values():
+        with desk_before(settings, connection) as desk:
+            for contract in (each for held in chosen.values() for each in held.values()):
                 with transaction(connection):
-                    results += _replay_entity(connection, landing, contract, now)
+                    results += _replay_entity(desk, landing, contract, now)
     for result in results:
         log_replay(settings, result.source, [(result.entity, result.accepted, result.still_bad)])
     return results
@@ -77,8 +80,9 @@ class _Row:
 
 
 def _replay_entity(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, contract: Contract, now: datetime
+    desk: Desk, landing: Landing, contract: Contract, now: datetime
 ) -> list[QuarantineReplay]:
+    connection = desk.target
     rows = [
         _Row(*row)
         for row in connection.execute(
@@ -90,20 +94,21 @@ def _replay_entity(
     ]
     if not rows:
         return []
-    desk, fresh = _Desk(connection, contract), next_batch_id(connection)
+    desk.clear(contract)
+    sight, fresh = _Sight(desk.connection, contract), next_batch_id(connection)
     batch_ids = {file: fresh + n for n, file in enumerate(dict.fromkeys(r.file for r in rows))}
     accepted: dict[str, int] = {}
     if contract.format == "csv":
         for file, batch_id in batch_ids.items():
-            _parse_csv_again(desk, landing, file, batch_id, rows)
-            _accept(connection, contract, now, accepted)
+            _parse_csv_again(sight, landing, file, batch_id, rows)
+            _accept(desk, contract, now, accepted)
     else:
         pieces = [
             Piece(batch_ids[row.file], row.file, row.number, 1, row.content.encode())
             for row in rows
         ]
-        parse_json_lines(desk, pieces)
-        _accept(connection, contract, now, accepted)
+        parse_json_lines(sight, pieces)
+        _accept(desk, contract, now, accepted)
     known = known_files(connection, contract.source)
     record(connection, [
         Batch(
@@ -119,9 +124,9 @@ def _replay_entity(
 
 
 def _parse_csv_again(
-    desk: _Desk, landing: Landing, file: str, batch_id: int, rows: Sequence[_Row]
+    sight: _Sight, landing: Landing, file: str, batch_id: int, rows: Sequence[_Row]
 ) -> None:
-    contract = desk.contract
+    contract = sight.contract
     header = csv_header(landing, contract, file)
     records = [
         record
@@ -131,10 +136,10 @@ def _parse_csv_again(
             [(row.number, row.content)], len(header), contract.delimiter, contract.max_line_bytes
         )
     ]
-    parse_csv_records(desk, header, batch_id, file, records)
+    parse_csv_records(sight, header, batch_id, file, records)
 
 
-class _Desk:
+class _Sight:
     """Rows that are looked at before they are loaded."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
@@ -147,23 +152,21 @@ class _Desk:
         """The first load has reported it."""
 
 
-def _accept(
-    connection: duckdb.DuckDBPyConnection,
-    contract: Contract,
-    now: datetime,
-    accepted: dict[str, int],
-) -> None:
-    counts = connection.execute(
+def _accept(desk: Desk, contract: Contract, now: datetime, accepted: dict[str, int]) -> None:
+    counts = desk.connection.execute(
         f"select file, count(*) from {PARSED} where fault = 0 group by file order by file"
     ).fetchall()
     if not counts:
         return
     accepted.update(counts)
-    insert_good(connection, contract, now, PARSED)
-    connection.execute(
-        f"""update {SCHEMA}.quarantine as q set replayed_at = $now::timestamptz
-            from {PARSED} as p
-            where p.fault = 0 and q.file = p.file and q.row_number = p.row_number
-                and q.source = $source and q.replayed_at is null""",
-        {"now": now, "source": contract.source},
-    )
+    insert_good(desk.connection, contract, now, PARSED)
+    desk.deliver(contract)
+    fit = desk.connection.execute(f"select file, row_number from {PARSED} where fault = 0")
+    with registered(desk.target, "sluice_fit", fit.to_arrow_table()):
+        desk.target.execute(
+            f"""update {SCHEMA}.quarantine as q set replayed_at = $now::timestamptz
+                from sluice_fit as f
+                where q.file = f.file and q.row_number = f.row_number
+                    and q.source = $source and q.replayed_at is null""",
+            {"now": now, "source": contract.source},
+        )

@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from ingestion.aside import settle
 from ingestion.contracts import Contract, read_contracts
+from ingestion.desk import Desk, desk_before
 from ingestion.inspection import Inspected, Numbered, Refusal
 from ingestion.landing import Landing
 from ingestion.ledger import (
@@ -30,11 +31,12 @@ from ingestion.ledger import (
 )
 from ingestion.load import Unloadable, batch_of, load_files
 from ingestion.outcome import EntityLoad, LoadResult, explained, log_replay
-from ingestion.raw import create_raw_table, ensure_raw_tables, existing_columns
+from ingestion.raw import empty_raw_table, ensure_raw_tables, existing_columns
 from ingestion.reparse import QuarantineReplay, replay_quarantine
 from ingestion.survey import survey_again
 from ingestion.taking import Taken
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection, Engine, engine
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
 
@@ -43,7 +45,7 @@ __all__ = ["QuarantineReplay", "replay_quarantine", "replay_source"]
 
 def replay_source(
     settings: Settings,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     source: str,
     *,
     now: datetime | None = None,
@@ -65,9 +67,9 @@ def replay_source(
         if found.refused:
             return LoadResult(source, {}, tuple(found.refused), (), time.monotonic() - started)
         try:
-            with transaction(connection):
+            with desk_before(settings, connection) as desk, transaction(connection):
                 fresh = next_batch_id(connection)
-                batches = _rebuild(connection, landing, contracts, found.files, known, now)
+                batches = _rebuild(desk, landing, contracts, found.files, known, now)
                 batches += _repeats(fresh + len(found.files), found.repeated, known, now)
                 connection.execute(
                     f"delete from {SCHEMA}.batches where source = ? and status <> '{WITHDRAWN}'",
@@ -116,28 +118,28 @@ def _contracts(settings: Settings, source: str) -> Mapping[str, Contract]:
 
 
 def _rebuild(
-    connection: duckdb.DuckDBPyConnection,
+    desk: Desk,
     landing: Landing,
     contracts: Mapping[str, Contract],
     files: Sequence[Inspected],
     known: Mapping[str, Known],
     now: datetime,
 ) -> list[Batch]:
+    connection = desk.target
     fresh = next_batch_id(connection)
     batches: list[Batch] = []
     for entity, contract in contracts.items():
         before = _fingerprints(connection, contract)
-        connection.execute(f"drop table if exists {contract.relation}")
         connection.execute(
             f"delete from {SCHEMA}.quarantine where source = ? and entity = ?",
             [contract.source, entity],
         )
-        create_raw_table(connection, contract)
+        empty_raw_table(connection, contract)
         # Every file starts under a new number; those that came out the same get their own back.
         mine = [file for file in files if file.file.entity == entity]
         numbered = [Numbered(fresh + n, file) for n, file in enumerate(mine)]
         fresh += len(mine)
-        taken = load_files(connection, landing, contract, numbered, now)
+        taken = load_files(desk, landing, contract, numbered, now)
         after = _fingerprints(connection, contract)
         kept = {
             file.batch_id: known[file.path]
@@ -152,9 +154,13 @@ def _rebuild(
     return batches
 
 
-def _fingerprints(
-    connection: duckdb.DuckDBPyConnection, contract: Contract
-) -> dict[str, tuple[object, ...]]:
+_ROW_HASH: Final[Mapping[Engine, str]] = {
+    "duckdb": "hash({})::hugeint",
+    "postgres": "hashtextextended(row({})::text, 0)::numeric",
+}
+
+
+def _fingerprints(connection: Connection, contract: Contract) -> dict[str, tuple[object, ...]]:
     """What each file brought, whatever the batch; a change of a column changes everything."""
     present = existing_columns(connection).get((contract.schema, contract.entity))
     if present is None:
@@ -162,16 +168,14 @@ def _fingerprints(
     columns = {n: t for n, t in present.items() if n not in {"_batch_id", "_loaded_at"}}
     listed = ", ".join(f'"{name}"' for name in columns)
     rows = connection.execute(
-        f"""select _source_file, count(*), sum(hash({listed})::hugeint)
+        f"""select _source_file, count(*), sum({_ROW_HASH[engine(connection)].format(listed)})
             from {contract.relation} group by _source_file"""
     ).fetchall()
     shape = tuple(sorted(columns.items()))
     return {file: (shape, count, total) for file, count, total in rows}
 
 
-def _give_back(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, kept: Mapping[int, Known]
-) -> None:
+def _give_back(connection: Connection, contract: Contract, kept: Mapping[int, Known]) -> None:
     if not kept:
         return
     table = pa.table(

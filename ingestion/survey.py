@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import duckdb
-
 from ingestion.aside import files_aside
 from ingestion.contracts import Contract, read_contracts
 from ingestion.inspection import Inspected, Refusal, content_hash, inspect, passing_by
 from ingestion.landing import LandedFile, Landing
 from ingestion.ledger import WITHDRAWN, Known, known_files, set_aside_files
+from warehouse.connection import Connection
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 
@@ -30,7 +29,7 @@ class Survey:
     uncontracted: set[str] = field(default_factory=set)
 
 
-def pending(settings: Settings, connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+def pending(settings: Settings, connection: Connection) -> dict[str, list[str]]:
     """By source, the files that the next load will look at."""
     landing, waiting = Landing(settings), {}
     aside = files_aside(settings, connection, has_ledger=has_ledger(connection))
@@ -61,16 +60,16 @@ def newest_landed(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {source: files for source, files in newest.items() if files}
 
 
-def has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
+def has_ledger(connection: Connection) -> bool:
     [[tables]] = connection.execute(
-        """select count(*) from duckdb_tables()
-           where schema_name = 'raw_ledger' and database_name = current_database()"""
+        """select count(*) from information_schema.tables
+           where table_catalog = current_database() and table_schema = 'raw_ledger'"""
     ).fetchall()
     return bool(tables)
 
 
 def survey(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     landing: Landing,
     contracts: Mapping[str, Contract],
     source: str,

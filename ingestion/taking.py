@@ -12,6 +12,7 @@ import duckdb
 from ingestion.contracts import Contract
 from ingestion.inspection import Numbered
 from ingestion.ledger import SCHEMA, registered
+from ingestion.raw import PLATFORM_COLUMNS
 from ingestion.validation import PARSED, faults_table, judged, parse_into_temp, values
 
 
@@ -118,20 +119,26 @@ class Intake:
                 self.taken.renamed.setdefault(batch_id, set()).update(found)
 
     def close(self) -> Taken:
-        """Count what came of each batch."""
+        self.count()
+        for batch_id, count in self._quarantined.items():
+            good, _ = self.taken.counts.get(batch_id, (0, 0))
+            self.taken.counts[batch_id] = (good, count)
+        return self.taken
+
+    def count(self) -> None:
+        """Count what is in raw of each batch; after this it may leave."""
         counts = self.connection.execute(
             f"""select _batch_id, count(*) from {self.contract.relation}
                 where {self._batches} group by _batch_id"""
         ).fetchall()
-        self.taken.counts = {batch_id: (count, 0) for batch_id, count in counts}
-        for batch_id, count in self._quarantined.items():
+        for batch_id, count in counts:
             good, _ = self.taken.counts.get(batch_id, (0, 0))
-            self.taken.counts[batch_id] = (good, count)
+            self.taken.counts[batch_id] = (good + count, 0)
         self._add_names(
             f"""select distinct _batch_id, json_keys(_extra) from {self.contract.relation}
                 where {self._batches} and _extra is not null"""
         )
-        return self.taken
+        self._read.clear()
 
     def _insert_faulty(self) -> None:
         with registered(self.connection, "sluice_faults", faults_table(self.contract)):
@@ -172,8 +179,11 @@ def _between(batches: Sequence[int]) -> str:
 
 
 def raw_columns(contract: Contract) -> str:
-    names = ", ".join(f'"{column.name}"' for column in contract.columns)
-    return f"{names}, _extra, _batch_id, _source_file, _row_number, _loaded_at"
+    return ", ".join(f'"{name}"' for name in raw_column_names(contract))
+
+
+def raw_column_names(contract: Contract) -> tuple[str, ...]:
+    return (*(column.name for column in contract.columns), *(name for name, _ in PLATFORM_COLUMNS))
 
 
 def look_at(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-import duckdb
-
 from ingestion.contracts import Contract
 from ingestion.ledger import (
     LOADED,
@@ -19,14 +17,13 @@ from ingestion.ledger import (
     next_batch_id,
     record,
 )
+from warehouse.connection import Connection
 
 # The books of macros_lib's touched_partitions: which batches of a source hold which days.
 _BOOK: Final = "batch_partitions"
 
 
-def withdraw(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, path: str, now: datetime
-) -> int:
+def withdraw(connection: Connection, contract: Contract, path: str, now: datetime) -> int:
     """The caller holds the transaction. Gives the number of rows that left raw.
 
     The ledger keeps a batch without rows, under a new number. Its name stays taken, and the days
@@ -36,9 +33,11 @@ def withdraw(
     if known is None or known.status != LOADED:
         return 0
     fresh = next_batch_id(connection)
-    [[count]] = connection.execute(
-        f"delete from {contract.relation} where _source_file = ?", [path]
-    ).fetchall()
+    its_rows = f"""from {contract.relation} where _source_file = ? and _batch_id in (
+        select batch_id from {SCHEMA}.batches where file = ?
+    )"""
+    [[count]] = connection.execute(f"select count(*) {its_rows}", [path, path]).fetchall()
+    connection.execute(f"delete {its_rows}", [path, path])
     _touch_again(connection, contract, path, fresh)
     for table in ("quarantine", "batches"):
         connection.execute(f"delete from {SCHEMA}.{table} where file = ?", [path])
@@ -52,7 +51,7 @@ def withdraw(
     return int(count)
 
 
-def repetitions(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:
+def repetitions(connection: Connection, path: str) -> list[str]:
     """The same batch, delivered again and therefore passed by: a rebuild would take it instead."""
     source, name = path.split("/")[0], path.rsplit("/", 1)[-1]
     known = known_files(connection, source)
@@ -68,12 +67,10 @@ def repetitions(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:
     ]
 
 
-def _touch_again(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, path: str, fresh: int
-) -> None:
+def _touch_again(connection: Connection, contract: Contract, path: str, fresh: int) -> None:
     books = connection.execute(
-        """select schema_name from duckdb_tables()
-           where database_name = current_database() and table_name = ?""",
+        """select table_schema from information_schema.tables
+           where table_catalog = current_database() and table_name = ?""",
         [_BOOK],
     ).fetchall()
     for (schema,) in books:
