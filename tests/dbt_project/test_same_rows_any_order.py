@@ -1,4 +1,4 @@
-"""However a history arrives, the warehouse ends with the same rows."""
+"""However a history arrives, and in whichever warehouse, it ends with the same rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import os
 import random
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
+import warehouse_rows
+from postgres_server import running
+from pydantic import SecretStr
 
 from ingestion.load import load_all
+from ingestion.replay import replay_source
 from ingestion.simulator import simulate
-from warehouse import dbt
+from warehouse import dbt, structure
 from warehouse.settings import Settings
 from warehouse.workshop import connect
 
@@ -33,7 +38,7 @@ LAYERS = ("staging", "curated", "marts")
 
 # A step is what arrives between two builds.
 Steps = Sequence[Sequence[Path]]
-Tables = dict[str, tuple[int, int]]
+Tables = dict[str, warehouse_rows.Rows]
 # When it is received, whether late, and its line.
 Event = tuple[date, bool, str]
 
@@ -41,10 +46,12 @@ Event = tuple[date, bool, str]
 class History:
     """Received files, and one warehouse after another built of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, postgres: str = "") -> None:
         self.received = folder / "received" / "landing"
         self.settings = Settings(
-            data_dir=folder / "data",
+            target="postgres" if postgres else "duckdb",
+            postgres=SecretStr(postgres),
+            data_dir=folder / ("postgres" if postgres else "data"),
             as_of=datetime.combine(FIRST + timedelta(days=DAYS), datetime.min.time(), UTC),
         )
 
@@ -61,7 +68,7 @@ class History:
                 place = landing / file.relative_to(self.received)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, place)
-            with connect(self.settings) as connection:
+            with closing(connect(self.settings)) as connection:
                 results = load_all(self.settings, connection)
             assert [result.refused for result in results if result.refused] == []
             selection = () if step is steps[-1] else PRODUCT
@@ -71,32 +78,14 @@ class History:
 
     def _empty(self) -> None:
         """Not by deleting the file: dbt keeps it open as long as this process lives."""
-        with connect(self.settings) as connection:
-            for (schema,) in connection.execute(
-                "select schema_name from duckdb_schemas() where not internal "
-                "and database_name = current_database() and schema_name <> 'main'"
-            ).fetchall():
-                connection.execute(f'drop schema "{schema}" cascade')
+        with closing(connect(self.settings)) as connection:
+            for schema in {schema for schema, _ in structure.columns(connection)}:
+                connection.execute(f'drop schema if exists "{schema}" cascade')
         assert self.tables() == {}
 
     def tables(self) -> Tables:
-        """Of each table, the number of its rows and a sum that any other row would change."""
-        tables: Tables = {}
-        with connect(self.settings) as connection:
-            columns = connection.execute(
-                "select table_schema || '.' || table_name, "
-                "string_agg('\"' || column_name || '\"', ', ' order by column_name) "
-                "from information_schema.columns where list_contains(?, table_schema) "
-                "and column_name not like '\\_%' escape '\\' group by all order by all",
-                [list(LAYERS)],
-            ).fetchall()
-            for name, listed in columns:
-                counted = connection.execute(
-                    f"select count(*), coalesce(sum(hash({listed})), 0)::hugeint from {name}"
-                ).fetchone()
-                assert counted is not None
-                tables[name] = counted
-        return tables
+        with closing(connect(self.settings)) as connection:
+            return warehouse_rows.tables(connection, LAYERS)
 
 
 def _received_on(file: Path) -> date:
@@ -192,7 +181,13 @@ def at_once(history: History) -> Tables:
     return tables
 
 
-def test_day_by_day_gives_the_rows_of_one_go(history: History, at_once: Tables) -> None:
+@pytest.fixture(scope="module")
+def on_a_server(history: History) -> Iterator[History]:
+    with running() as server:
+        yield History(history.received.parent.parent, f"{server.url}")
+
+
+def _late_at_last(history: History) -> Steps:
     """First what comes in time, in spans of twelve days; then what is late, and touches two days
     of the past, whose neighbours must be rebuilt with them."""
     in_time = [f for f in history.files() if not f.stem.endswith(f"-{LATE}")]
@@ -203,7 +198,11 @@ def test_day_by_day_gives_the_rows_of_one_go(history: History, at_once: Tables) 
     ]
     steps = [step for step in [*steps, late] if step]
     assert sum(map(len, steps)) == len(history.files())
-    assert history.tables_after(steps) == at_once
+    return steps
+
+
+def test_day_by_day_gives_the_rows_of_one_go(history: History, at_once: Tables) -> None:
+    assert history.tables_after(_late_at_last(history)) == at_once
 
 
 def test_files_in_any_order_give_the_rows_of_one_go(history: History, at_once: Tables) -> None:
@@ -217,6 +216,29 @@ def test_repeated_deliveries_change_no_row(history: History, at_once: Tables) ->
     again = [_repeated(file) for file in files if file.stat().st_size]
     try:
         assert history.tables_after([files, again[::2], again]) == at_once
+    finally:
+        for file in again:
+            file.unlink()
+
+
+def test_a_server_has_the_same_rows(on_a_server: History, at_once: Tables) -> None:
+    assert on_a_server.tables_after([on_a_server.files()]) == at_once
+
+
+def test_a_server_has_the_same_rows_day_by_day_out_of_order_and_repeated(
+    on_a_server: History, at_once: Tables
+) -> None:
+    steps = [list(step) for step in _late_at_last(on_a_server)]
+    for step in steps:
+        random.Random(7).shuffle(step)
+    again = [_repeated(file) for file in on_a_server.files()[::3] if file.stat().st_size]
+    try:
+        assert on_a_server.tables_after([*steps, again]) == at_once
+        with closing(connect(on_a_server.settings)) as connection:
+            replay_source(on_a_server.settings, connection, "events")
+        outcome = dbt.run(on_a_server.settings, ["build", *MODELS_ONLY])
+        assert outcome.success
+        assert on_a_server.tables() == at_once
     finally:
         for file in again:
             file.unlink()
