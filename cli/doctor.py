@@ -161,16 +161,17 @@ def _service_levels(name: str) -> Finding:
 
 
 def _workshop(name: str) -> Finding:
-    from warehouse.workshop import connect, is_writing
+    from warehouse.workshop import connect, is_begun, is_writing, where
 
     writer = is_writing(settings())
     if writer is not None:
-        return Finding(name, True, f"in use by {writer.get('purpose')} (pid {writer.get('pid')})")
-    if not settings().workshop_path.exists():
-        return Finding(name, True, "not built yet")
+        pid = f" (pid {writer['pid']})" if writer.get("pid") else ""
+        return Finding(name, True, f"in use by {writer.get('purpose')}{pid}")
+    if not is_begun(settings()):
+        return Finding(name, True, f"not built yet ({where(settings())})")
     with closing(connect(settings(), read_only=True)) as connection:
         connection.execute("select 1").fetchall()
-    return Finding(name, True, f"opens ({settings().workshop_path})")
+    return Finding(name, True, f"opens ({where(settings())})")
 
 
 def _published(name: str) -> Finding:

@@ -93,9 +93,9 @@ def _incidents() -> str:
 
 def _quarantine() -> list[dict[str, Any]] | str:
     from ingestion import quarantine
-    from warehouse.workshop import connect
+    from warehouse.workshop import connect, is_begun
 
-    if not settings().workshop_path.exists():
+    if not is_begun(settings()):
         return []
     try:
         with closing(connect(settings(), read_only=True)) as connection:
@@ -116,7 +116,8 @@ def _print(found: dict[str, Any]) -> None:
     say(f"As of {now:%Y-%m-%d %H:%M} UTC")
     if found["writer"]:
         writer = found["writer"]
-        say(f"Writing: {writer.get('purpose')} (pid {writer.get('pid')}), {writer.get('since')}")
+        pid = f" (pid {writer['pid']})" if writer.get("pid") else ""
+        say(f"Writing: {writer.get('purpose')}{pid}, {writer.get('since')}")
     say()
     if published is None:
         say("Published: nothing yet. `sluice demo` or `sluice run` makes the first snapshot.")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dagster as dg
 
 from catalog.catalog import Catalog, Column, Dataset
+from warehouse.settings import settings
 
-ENGINE_KIND = "duckdb"
+
+def engine_kind() -> str:
+    return "postgresql" if settings().target == "postgres" else settings().target
 
 
 def asset_key(dataset: Dataset) -> dg.AssetKey:
@@ -36,7 +39,7 @@ def dataset_spec(catalog: Catalog, dataset: Dataset) -> dg.AssetSpec:
         description=dataset.description or None,
         group_name=group(dataset),
         owners=_owners(dataset),
-        kinds={"table", ENGINE_KIND} if dataset.layer == "raw" else {"dbt", ENGINE_KIND},
+        kinds={"table", engine_kind()} if dataset.layer == "raw" else {"dbt", engine_kind()},
         tags=_tags(dataset),
         metadata={
             "dagster/column_schema": dg.TableSchema([_column(each) for each in dataset.columns]),
@@ -66,7 +69,7 @@ def published_spec(dataset: Dataset) -> dg.AssetSpec:
         description=dataset.description or None,
         group_name="published",
         owners=_owners(dataset),
-        kinds={"snapshot", ENGINE_KIND},
+        kinds={"snapshot", engine_kind()},
         tags=_tags(dataset),
         metadata={
             "dagster/column_schema": dg.TableSchema([_column(each) for each in dataset.columns]),

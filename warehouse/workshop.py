@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import postgres
+from warehouse import postgres, structure
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import LockedError, SluiceError
@@ -30,6 +30,22 @@ def connect(settings: Settings, *, read_only: bool = False) -> Connection:
         postgres.still_writing()
         return postgres.connect(settings, read_only=read_only)
     return connect_file(settings, read_only=read_only)
+
+
+def is_begun(settings: Settings) -> bool:
+    """Was anything ever loaded into it?"""
+    if settings.target == "postgres":
+        with closing(postgres.connect(settings, read_only=True)) as session:
+            return structure.exists(session, "raw_ledger", "batches")
+    return settings.workshop_path.exists()
+
+
+def where(settings: Settings) -> str:
+    """The workshop's place, as a person would say it."""
+    if settings.target == "postgres":
+        parts = postgres.parts(settings)
+        return f"{parts['dbname']} on {parts['host']}:{parts['port']}, as {parts['user']}"
+    return str(settings.workshop_path)
 
 
 def connect_file(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
