@@ -13,7 +13,20 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import check, data, demo, doctor, gate, incident, metrics, published, runs, status, up
+from cli import (
+    check,
+    data,
+    demo,
+    develop,
+    doctor,
+    gate,
+    incident,
+    metrics,
+    published,
+    runs,
+    status,
+    up,
+)
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -39,6 +52,7 @@ for command in (
     demo.demo,
     runs.run,
     runs.replay,
+    develop.develop,
     status.status,
     data.simulate,
     data.query,

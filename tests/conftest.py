@@ -29,8 +29,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demo:
     Made once, whichever of the processes that run the tests comes first; nobody changes it.
     """
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "the-demo"
-    folder.mkdir(exist_ok=True)
+    shared = base if worker_id == "master" else base.parent
+    # Who writes tests may keep the demo from one session to the next.
+    folder = Path(os.environ.get("SLUICE_TEST_DEMO") or shared / "the-demo")
+    folder.mkdir(parents=True, exist_ok=True)
     printed, log = folder / "printed.txt", folder / "connections.log"
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
