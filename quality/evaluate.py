@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from catalog.catalog import Catalog, Dataset
-from quality import comparing, gate, history, own_checks, soda
+from quality import comparing, gate, history, own_checks, soda, standards
 from quality.checks import (
     CHECKS_DIR,
     CheckFile,
@@ -116,6 +116,8 @@ def evaluate(
             window.newest if window is not None else None,
             arrived_at=window.arrived_at if window is not None else None,
             content=contents.get(each.key, ""),
+            judged_by=standards.mark(catalog, each, folder),
+            judged_on=now[each.key].date(),
         )
     spent = (time.perf_counter() - started) / max(1, len(wanted))
     return tuple(replace(found[key], seconds=spent) for key in wanted)
