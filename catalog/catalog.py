@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from catalog import definition
+from warehouse.builds import Build
 from warehouse.dbt import ensure_manifest
 from warehouse.errors import SettingsError
 from warehouse.platform_log import PLATFORM
@@ -110,6 +113,27 @@ class Catalog:
             for node in self.manifest.get("metrics", {}).values()
         }
 
+    @cached_property
+    def definitions(self) -> Mapping[str, str]:
+        """By dataset, what changes with anything that decides its rows, except its inputs."""
+        return {
+            key: definition.mark(self.node(each), self.manifest)
+            for key, each in self.datasets.items()
+        }
+
+    @cached_property
+    def clocked(self) -> frozenset[str]:
+        """The datasets whose rows depend on what “now” is."""
+        return frozenset(
+            key
+            for key, each in self.datasets.items()
+            if definition.reads_clock(self.node(each), self.manifest)
+        )
+
+    def built(self, keys: Iterable[str], at: datetime, last_day: date) -> dict[str, Build]:
+        """What the workshop is to remember of what was built of these."""
+        return {key: Build(self.definitions[key], last_day, at) for key in keys}
+
     def metrics_reading(self, key: str) -> tuple[str, ...]:
         return tuple(name for name, reads in self.metrics.items() if key in reads)
 
@@ -138,6 +162,10 @@ class Catalog:
 
     def descendants(self, key: str) -> frozenset[str]:
         return _reach([key], lambda each: self.children[each])
+
+    def in_order(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Each after those of them that it reads."""
+        return tuple(sorted(keys, key=lambda key: (len(self.ancestors(key)), key)))
 
     def layer(self, layer: str) -> tuple[Dataset, ...]:
         return tuple(each for each in self.datasets.values() if each.layer == layer)

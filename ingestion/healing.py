@@ -52,11 +52,9 @@ def heal_quarantine(
 ) -> tuple[Healed, ...]:
     """Replay what a changed contract may explain now; tell where rows were won."""
     now = now or wall_clock()
-    contracts = read_contracts(settings).get(source, {})
     ensure_ledger(connection)
     connection.execute(_TABLE)
-    held = _held(connection, source)
-    changed = [each for each in contracts.values() if fingerprint(each) != held.get(each.entity)]
+    changed = _changed(settings, connection, source)
     healed: list[Healed] = []
     for contract in changed:
         if _waiting(connection, contract):
@@ -67,6 +65,24 @@ def heal_quarantine(
         # Only now: a process that is ended in between replays once more, to the same end.
         _hold(connection, contract, now)
     return tuple(healed)
+
+
+def has_other_contract(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, source: str
+) -> bool:
+    """Is a contract of this source another one than its rows were last held against?"""
+    try:
+        return bool(_changed(settings, connection, source))
+    except duckdb.CatalogException:
+        return True
+
+
+def _changed(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, source: str
+) -> list[Contract]:
+    contracts = read_contracts(settings).get(source, {})
+    held = _held(connection, source)
+    return [each for each in contracts.values() if fingerprint(each) != held.get(each.entity)]
 
 
 def fingerprint(contract: Contract) -> str:

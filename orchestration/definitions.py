@@ -7,6 +7,7 @@ later two follow however the one before ended: a closed gate keeps nothing else 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 import dagster as dg
@@ -19,16 +20,17 @@ from orchestration import branches, schedules
 from orchestration.building import build_step, seeds_step
 from orchestration.dbt_tests import data_tests
 from orchestration.gating import gate_step
+from orchestration.jobs import BUILD, PUBLISH, REPORT
 from orchestration.loading import load_step
 from orchestration.measuring import metric_key, metric_names, metrics_step
 from orchestration.publishing import publish_step
 from orchestration.specs import asset_key, landing_spec, published_key
+from orchestration.watch import Watch
 from orchestration.writer import WRITER, writer
 from warehouse.settings import settings
 
-BUILD = "build"
-REPORT = "report"
-PUBLISH = "publish_open_tables"
+# A check that had not to be made again has no result in this run, and Dagster says so of each.
+logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
 # Runs of these jobs queue behind each other (see dagster.yaml).
 ONE_WRITER = {"sluice/writer": "warehouse"}
 
@@ -38,25 +40,26 @@ def build_definitions() -> dg.Definitions:
     sources = branches.sources(catalog)
     built = branches.branches(catalog)
     tests = data_tests(catalog, built)
-    checked = [*sources, *built]
+    checked, watch = [*sources, *built], Watch(catalog)
     jobs = [_job(name, keys, why) for name, keys, why in jobs_in_order(catalog) if keys]
     return dg.Definitions(
         assets=[
             *(landing_spec(each) for each in catalog.layer("raw")),
-            *(load_step(catalog, each) for each in sources),
-            seeds_step(catalog, catalog.layer("seeds")),
+            *(load_step(catalog, each, watch) for each in sources),
+            seeds_step(catalog, catalog.layer("seeds"), watch),
             *(
                 build_step(
                     catalog,
                     branch,
                     [test for test in tests if test.dataset in branch.datasets],
+                    watch,
                 )
                 for branch in built
             ),
             publish_step(catalog),
             metrics_step(catalog),
         ],
-        asset_checks=[gate_step(catalog, each) for each in checked],
+        asset_checks=[gate_step(catalog, each, watch) for each in checked],
         jobs=jobs,
         schedules=[schedules.daily(jobs[0])],
         sensors=[schedules.landed(jobs[0]), *schedules.one_after_the_other(jobs)],

@@ -55,7 +55,7 @@ def begin(connection: duckdb.DuckDBPyConnection, settings: Settings, aside: Path
         catalog = PREVIOUS
     try:
         snapshot = read(settings, connection, snapshot_id, catalog)
-        return Base(snapshot, _versions(connection, catalog), catalog)
+        return Base(snapshot, versions_in(connection, catalog), catalog)
     except duckdb.CatalogException as error:
         raise foreign(previous) from error
 
@@ -77,7 +77,7 @@ def _tells_versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool
     return bool(found)
 
 
-def _versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, Version]:
+def versions_in(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, Version]:
     if not _tells_versions(connection, catalog):
         return {}
     rows = connection.execute(
