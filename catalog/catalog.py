@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -29,6 +29,8 @@ class Column:
     classification: str
     required: bool = False
     aliases: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of a JSON object in a source: the classification of fields that differ from the whole."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +306,10 @@ def _dataset(
         owner=str(meta.get("owner", "")),
         tier=int(meta.get("tier", 3)),
         classification=classification,
-        columns=tuple(_column(each) for each in node["columns"].values()),
+        columns=tuple(
+            _column(each, classification if node["resource_type"] != "model" else "internal")
+            for each in node["columns"].values()
+        ),
         meta=meta,
         tags=tuple(node.get("tags") or ()),
         is_public=node["config"].get("access", node.get("access")) == "public",
@@ -317,14 +322,16 @@ def _dataset(
     )
 
 
-def _column(column: Mapping[str, Any]) -> Column:
+def _column(column: Mapping[str, Any], unmarked: str) -> Column:
+    """A contract speaks for all of its columns but those it marks; a model marks each one."""
     config = column.get("config") or {}
     meta = {**dict(column.get("meta") or {}), **dict(config.get("meta") or {})}
     return Column(
         name=column["name"],
         data_type=column.get("data_type") or "",
         description=(column.get("description") or "").strip(),
-        classification=str(meta.get("classification", "internal")),
+        classification=str(meta.get("classification", unmarked)),
         required=bool(meta.get("required", False)),
         aliases=tuple(meta.get("aliases", ())),
+        fields=dict(meta.get("fields") or {}),
     )

@@ -38,8 +38,10 @@ class Settings(BaseSettings):
     lock_wait_seconds: float = 3600.0
     report: Literal["always", "needed", "never"] = "needed"
     error_budgets: str = ""
+    mask_key: SecretStr = SecretStr("")
+    mask_key_file: Path | None = None
 
-    @field_validator("data_dir", "dagster_home", "notifications", mode="after")
+    @field_validator("data_dir", "dagster_home", "notifications", "mask_key_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is None or value.is_absolute():
@@ -60,6 +62,11 @@ class Settings(BaseSettings):
     def notifications_path(self) -> Path:
         """Who is told what, and where; without the file, a file of text in the data folder."""
         return self.notifications or self.data_dir / "notifications.yml"
+
+    @property
+    def mask_key_path(self) -> Path:
+        """The key of masks, where no variable gives it."""
+        return self.mask_key_file or self.data_dir / "secrets" / "mask.key"
 
     @property
     def workshop_path(self) -> Path:
