@@ -13,7 +13,20 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import check, data, demo, doctor, gate, incident, metrics, published, runs, status, up
+from cli import (
+    check,
+    data,
+    demo,
+    doctor,
+    gate,
+    incident,
+    ingest,
+    metrics,
+    published,
+    runs,
+    status,
+    up,
+)
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -41,6 +54,7 @@ for command in (
     runs.replay,
     status.status,
     data.simulate,
+    ingest.ingest,
     data.query,
     data.set_aside,
     published.published,
