@@ -70,6 +70,7 @@ def fetch_step(catalog: Catalog, connector: Connector) -> dg.AssetsDefinition:
                 },
                 check_results=[
                     dg.AssetCheckResult(
+                        asset_key=key,
                         check_name=CHECK,
                         passed=not fetched.problems,
                         metadata={"problems": dg.MetadataValue.json(fetched.problems)},
