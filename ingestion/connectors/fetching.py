@@ -16,8 +16,17 @@ from warehouse import platform_log
 from warehouse.errors import ContractError, SettingsError, SluiceError
 from warehouse.settings import Settings
 
+
+def _rest(settings: Settings, connector: Connector, report: Report) -> Fetched:
+    # Imported when it is needed: dlt takes more than a second.
+    from ingestion.connectors.rest import fetch_rest
+
+    return fetch_rest(settings, connector, report)
+
+
 _KINDS: Final[Mapping[str, Callable[[Settings, Connector, Report], Fetched]]] = {
     "files": fetch_files,
+    "rest": _rest,
 }
 
 
