@@ -16,6 +16,7 @@ import click
 
 from cli import (
     check,
+    collect,
     data,
     demo,
     doctor,
@@ -56,6 +57,7 @@ for command in (
     status.status,
     data.simulate,
     ingest.ingest,
+    collect.collect,
     data.query,
     data.set_aside,
     published.published,

@@ -24,9 +24,16 @@ def _rest(settings: Settings, connector: Connector, report: Report) -> Fetched:
     return fetch_rest(settings, connector, report)
 
 
+def _collected(settings: Settings, connector: Connector, report: Report) -> Fetched:
+    from ingestion.connectors.collecting import fetch_collected
+
+    return fetch_collected(settings, connector, report)
+
+
 _KINDS: Final[Mapping[str, Callable[[Settings, Connector, Report], Fetched]]] = {
     "files": fetch_files,
     "rest": _rest,
+    "collector": _collected,
 }
 
 
@@ -47,7 +54,7 @@ def awake(settings: Settings) -> Mapping[str, Connector]:
 
 
 def asked(settings: Settings) -> Mapping[str, Connector]:
-    """Those that are asked: the collector is a server, and asks itself."""
+    """Those that are asked in a run, or by `sluice ingest`."""
     return {name: each for name, each in awake(settings).items() if each.kind in _KINDS}
 
 
