@@ -10,17 +10,20 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
 os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 
 import click
 
 from cli import (
     check,
+    collect,
     data,
     demo,
     develop,
     doctor,
     gate,
     incident,
+    ingest,
     metrics,
     published,
     runs,
@@ -55,6 +58,8 @@ for command in (
     develop.develop,
     status.status,
     data.simulate,
+    ingest.ingest,
+    collect.collect,
     data.query,
     data.set_aside,
     published.published,

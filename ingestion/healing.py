@@ -17,7 +17,7 @@ from ingestion.ledger import SCHEMA, ensure_ledger, transaction
 from ingestion.reparse import QuarantineReplay, replay_quarantine
 from warehouse import platform_log
 from warehouse.clock import wall_clock
-from warehouse.connection import Connection
+from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
 
 LOG_KIND: Final = "heals"
@@ -67,19 +67,15 @@ def heal_quarantine(
     return tuple(healed)
 
 
-def has_other_contract(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, source: str
-) -> bool:
+def has_other_contract(settings: Settings, connection: Connection, source: str) -> bool:
     """Is a contract of this source another one than its rows were last held against?"""
     try:
         return bool(_changed(settings, connection, source))
-    except duckdb.CatalogException:
+    except NO_SUCH_TABLE:
         return True
 
 
-def _changed(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, source: str
-) -> list[Contract]:
+def _changed(settings: Settings, connection: Connection, source: str) -> list[Contract]:
     contracts = read_contracts(settings).get(source, {})
     held = _held(connection, source)
     return [each for each in contracts.values() if fingerprint(each) != held.get(each.entity)]

@@ -56,7 +56,7 @@ def pending(
 
 
 def reasons_to_load(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, sources: Collection[str]
+    settings: Settings, connection: Connection, sources: Collection[str]
 ) -> dict[str, str]:
     """By source, what a load of it would find to do; a source that has nothing is not there."""
     if not has_ledger(connection):

@@ -1,7 +1,7 @@
 """The code location: everything Dagster knows, derived from the catalog.
 
-A run has three jobs, one after the other: `build` (load, build, check), `report` (the same for
-the platform's own log, so that what just happened is known) and `publish_open_tables`. The
+A run has three jobs, one after the other: `build` (fetch, load, build, check), `report` (the same
+for the platform's own log, so that what just happened is known) and `publish_open_tables`. The
 later two follow however the one before ended: a closed gate keeps nothing else back.
 """
 
@@ -19,18 +19,21 @@ from catalog.catalog import Catalog, Dataset, load_catalog
 from orchestration import branches, schedules
 from orchestration.building import build_step, seeds_step
 from orchestration.dbt_tests import data_tests
+from orchestration.fetching import fetch_step, fetched_here, fetched_keys
 from orchestration.gating import gate_step
 from orchestration.jobs import BUILD, PUBLISH, REPORT
 from orchestration.loading import load_step
 from orchestration.measuring import metric_key, metric_names, metrics_step
 from orchestration.publishing import publish_step
-from orchestration.specs import asset_key, landing_spec, published_key
+from orchestration.specs import asset_key, landing_key, landing_spec, published_key
 from orchestration.watch import Watch
 from orchestration.writer import WRITER, writer
 from warehouse.settings import settings
 
 # A check that had not to be made again has no result in this run, and Dagster says so of each.
 logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
+
+FETCH = "fetch"
 # Runs of these jobs queue behind each other (see dagster.yaml).
 ONE_WRITER = {"sluice/writer": "warehouse"}
 
@@ -42,9 +45,16 @@ def build_definitions() -> dg.Definitions:
     tests = data_tests(catalog, built)
     checked, watch = [*sources, *built], Watch(catalog)
     jobs = [_job(name, keys, why) for name, keys, why in jobs_in_order(catalog) if keys]
+    fetched = set(fetched_keys())
+    fetching = [_fetch_job(list(fetched))] if fetched else []
     return dg.Definitions(
         assets=[
-            *(landing_spec(each) for each in catalog.layer("raw")),
+            *(
+                landing_spec(each)
+                for each in catalog.layer("raw")
+                if landing_key(each.source, each.name) not in fetched
+            ),
+            *(fetch_step(catalog, each) for each in fetched_here()),
             *(load_step(catalog, each, watch) for each in sources),
             seeds_step(catalog, catalog.layer("seeds"), watch),
             *(
@@ -60,8 +70,8 @@ def build_definitions() -> dg.Definitions:
             metrics_step(catalog),
         ],
         asset_checks=[gate_step(catalog, each, watch) for each in checked],
-        jobs=jobs,
-        schedules=[schedules.daily(jobs[0])],
+        jobs=[*jobs, *fetching],
+        schedules=[schedules.daily(jobs[0]), *(schedules.fetching(each) for each in fetching)],
         sensors=[schedules.landed(jobs[0]), *schedules.one_after_the_other(jobs)],
         resources={WRITER: writer},
         executor=dg.in_process_executor,
@@ -75,8 +85,8 @@ def jobs_in_order(catalog: Catalog) -> tuple[tuple[str, list[dg.AssetKey], str],
     return (
         (
             BUILD,
-            _keys(each for each in datasets if not each.is_about_platform),
-            "Load what has landed, build what it touches, check at every gate.",
+            [*fetched_keys(), *_keys(each for each in datasets if not each.is_about_platform)],
+            "Fetch and load what is new, build what it touches, check at every gate.",
         ),
         (
             REPORT,
@@ -101,6 +111,16 @@ def _job(name: str, keys: list[dg.AssetKey], description: str) -> Job:
         selection=dg.AssetSelection.assets(*keys),
         description=description,
         tags=ONE_WRITER,
+        executor_def=dg.in_process_executor,
+    )
+
+
+def _fetch_job(keys: list[dg.AssetKey]) -> Job:
+    """Landing alone: it waits for no writer, and what lands starts a run."""
+    return dg.define_asset_job(
+        FETCH,
+        selection=dg.AssetSelection.assets(*keys),
+        description="Ask every source what is new.",
         executor_def=dg.in_process_executor,
     )
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from uuid import uuid4
 
-import duckdb
-
 from catalog.catalog import LAYERS, Catalog
 from ingestion.load import pending
 from orchestration.deploys import note_deploy
@@ -21,6 +19,7 @@ from orchestration.watch import Watch
 from quality import downstream, gate
 from quality.due import Due, Facts, candidates, due
 from warehouse.clock import wall_clock
+from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.errors import LockedError
 from warehouse.platform_log import PLATFORM
 from warehouse.published_already import shows_already
@@ -92,7 +91,7 @@ def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | N
         )
 
 
-def _is_to_report(connection: duckdb.DuckDBPyConnection) -> bool:
+def _is_to_report(connection: Connection) -> bool:
     """Without news once a day, and where people have said something."""
     said = pending(settings(), connection, {PLATFORM})[PLATFORM]
     return _last_report(connection) != wall_clock().date() or any(
@@ -106,11 +105,11 @@ def _is_left_over(catalog: Catalog, facts: Facts) -> bool:
     return bool(due(catalog, replace(facts, waiting={}), about_platform))
 
 
-def _last_report(connection: duckdb.DuckDBPyConnection) -> date | None:
+def _last_report(connection: Connection) -> date | None:
     try:
         [[last]] = connection.execute(
             "select max(loaded_at) from raw_ledger.batches where source = ?", [PLATFORM]
         ).fetchall()
-    except duckdb.CatalogException:
+    except NO_SUCH_TABLE:
         return None
     return last.date() if last is not None else None

@@ -143,12 +143,13 @@ def _of_chosen(
 ) -> list[dg.AssetKey]:
     """Of a job's assets those that were chosen; what follows a build is done as a whole."""
     from orchestration.measuring import metric_key
-    from orchestration.specs import asset_key
+    from orchestration.specs import asset_key, landing_key
 
     if job == BUILD:
         # Reference data is loaded as a whole.
         whole = catalog.layer("seeds") if any(each.layer == "seeds" for each in chosen) else ()
         wanted = {asset_key(each) for each in (*chosen, *whole)}
+        wanted |= {landing_key(each.source, each.name) for each in chosen if each.layer == "raw"}
         return [key for key in keys if key in wanted]
     if job == PUBLISH:
         reached = {each.key for each in chosen}

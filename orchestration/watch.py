@@ -7,8 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
-import duckdb
-
 from catalog.catalog import Catalog
 from orchestration.branches import branches
 from orchestration.dbt_tests import data_tests
@@ -16,6 +14,7 @@ from quality import gate
 from quality.due import Due, Facts, due, holding
 from quality.facts import gather
 from warehouse.clock import wall_clock
+from warehouse.connection import Connection
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
@@ -39,7 +38,7 @@ class Watch:
             key for key, each in self.catalog.datasets.items() if not each.is_about_platform
         )
 
-    def facts(self, connection: duckdb.DuckDBPyConnection, keys: Iterable[str]) -> Facts:
+    def facts(self, connection: Connection, keys: Iterable[str]) -> Facts:
         return gather(settings(), self.catalog, connection, keys, tested_with=self.tested_with)
 
     def look(self, keys: Iterable[str]) -> Due:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import duckdb
-
 from catalog.catalog import Catalog, Dataset
 from ingestion.survey import reasons_to_load
 from quality import gate, holes, own_checks, standards
 from quality.due import Facts
 from quality.gate_state import is_gated
-from warehouse import builds
+from warehouse import builds, structure
 from warehouse.clock import as_of, last_day, wall_clock
+from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
 
 
 def gather(
     settings: Settings,
     catalog: Catalog,
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     keys: Iterable[str],
     *,
     tested_with: Mapping[str, frozenset[str]],
@@ -55,28 +54,22 @@ def gather(
     )
 
 
-def _tables(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    rows = connection.execute(
-        "select distinct schema_name || '.' || table_name from duckdb_columns()"
-        " where database_name = current_database() and not internal"
-    ).fetchall()
-    return frozenset(name for (name,) in rows)
+def _tables(connection: Connection) -> frozenset[str]:
+    return frozenset(f"{schema}.{name}" for schema, name in structure.columns(connection))
 
 
-def _newest(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _newest(connection: Connection) -> dict[str, int]:
     try:
         rows = connection.execute(
             "select 'raw.' || source || '.' || entity, max(batch_id)"
-            " from raw_ledger.batches group by all"
+            " from raw_ledger.batches group by source, entity"
         ).fetchall()
-    except duckdb.CatalogException:
+    except NO_SUCH_TABLE:
         return {}
     return dict(rows)
 
 
-def _holes(
-    catalog: Catalog, connection: duckdb.DuckDBPyConnection, datasets: Iterable[Dataset]
-) -> frozenset[str]:
+def _holes(catalog: Catalog, connection: Connection, datasets: Iterable[Dataset]) -> frozenset[str]:
     found = holes.find_holes(catalog, connection, [each.key for each in datasets])
     asked = holes.asked_for(connection)
     return frozenset(

@@ -70,9 +70,9 @@ def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) ->
     return tuple(found)
 
 
-def asked_for(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+def asked_for(connection: Connection) -> frozenset[str]:
     """The models of which somebody asked for days that no build has filled yet."""
-    if not _exists(connection, BOOKS, "backfills"):
+    if not exists(connection, BOOKS, "backfills"):
         return frozenset()
     rows = connection.execute(f"select distinct model from {BOOKS}.backfills").fetchall()
     return frozenset(model for (model,) in rows)

@@ -205,7 +205,7 @@ def arrival_check(dataset: Dataset, batches: Batches, as_of: datetime) -> CheckR
 
 
 def freshness(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     datasets: Sequence[Dataset],
     now: Mapping[str, datetime],
 ) -> tuple[tuple[str, CheckResult], ...]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import duckdb
+from warehouse.connection import NO_SUCH_TABLE, Connection
 
 TABLE = "platform.builds"
 
@@ -24,17 +24,17 @@ class Build:
     built_at: datetime
 
 
-def read(connection: duckdb.DuckDBPyConnection) -> dict[str, Build]:
+def read(connection: Connection) -> dict[str, Build]:
     try:
         rows = connection.execute(
             f"select dataset, definition, last_day, built_at from {TABLE}"
         ).fetchall()
-    except duckdb.CatalogException:
+    except NO_SUCH_TABLE:
         return {}
     return {dataset: Build(*build) for dataset, *build in rows}
 
 
-def note(connection: duckdb.DuckDBPyConnection, built: Mapping[str, Build]) -> None:
+def note(connection: Connection, built: Mapping[str, Build]) -> None:
     """Remember what was just built in place of what was known of it before."""
     if not built:
         return
@@ -45,10 +45,16 @@ def note(connection: duckdb.DuckDBPyConnection, built: Mapping[str, Build]) -> N
             f"create table if not exists {TABLE} (dataset varchar, definition varchar,"
             " last_day date, built_at timestamptz)"
         )
-        connection.execute(f"delete from {TABLE} where list_contains(?, dataset)", [list(built)])
-        connection.executemany(
-            f"insert into {TABLE} values (?, ?, ?, ?)",
-            [(key, each.definition, each.last_day, each.built_at) for key, each in built.items()],
+        connection.execute(
+            f"delete from {TABLE} where dataset in (select unnest(?::varchar[]))", [list(built)]
+        )
+        connection.execute(
+            f"insert into {TABLE} values {', '.join(['(?, ?, ?, ?)'] * len(built))}",
+            [
+                value
+                for key, each in built.items()
+                for value in (key, each.definition, each.last_day, each.built_at)
+            ],
         )
     except BaseException:
         connection.execute("rollback")
