@@ -12,13 +12,35 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from warehouse.connection import Connection
+from warehouse.connection import Connection, engine, named
 
 TABLE = "published._versions"
 BOOKS = "platform"
 MARKS = f"{BOOKS}.published"
 
 Action = Literal["kept", "days", "whole"]
+
+WITHOUT_EQUALITY = frozenset(
+    ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"]
+)
+_COLUMNS_ON_DUCKDB = (
+    "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+    " where database_name = coalesce(nullif(?, ''), current_database()) order by column_index"
+)
+_COLUMNS_ON_POSTGRES = """
+    select n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+    from pg_class as c
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    inner join pg_attribute as a on a.attrelid = c.oid
+    where c.relkind in ('r', 'p', 'v', 'm', 'f') and a.attnum > 0 and not a.attisdropped
+        and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+    order by a.attrelid, a.attnum
+"""
+_TABLES = {
+    "duckdb": "select 1 from duckdb_tables() where database_name = current_database()"
+    " and schema_name = ? and table_name = ?",
+    "postgres": "select 1 from pg_tables where schemaname = ? and tablename = ?",
+}
 
 
 @dataclass(frozen=True)
@@ -139,7 +161,13 @@ def _touched_since(connection: Connection, relation: str, build: int) -> tuple[d
 def _are_few(
     connection: Connection, published: str, partition_by: str, days: Sequence[date]
 ) -> bool:
-    """Replacing most days leaves the table out of order; then it is cheaper to write it anew."""
+    """Replacing most days leaves the table out of order; then it is cheaper to write it anew.
+
+    On PostgreSQL only rows that differ are written, however many days are looked at, and counting
+    days would mean to read all of the table.
+    """
+    if engine(connection) == "postgres":
+        return True
     [[all_days]] = connection.execute(
         f'select count(distinct "{partition_by}") from {published}'
     ).fetchall()
@@ -148,22 +176,34 @@ def _are_few(
 
 def fingerprint(connection: Connection, relation: Relation) -> str:
     """Columns, row count and rows as a bag, whatever their order."""
-    listed = ", ".join('"' + name.replace('"', '""') + '"' for name, _ in relation.columns)
+    listed = ", ".join(hashable(connection, *column) for column in relation.columns)
+    total = (
+        f"sum(hash({listed})::hugeint)"
+        if engine(connection) == "duckdb"
+        else f"sum(hash_record_extended(row({listed}), 0)::numeric)"
+    )
     [[count, total]] = connection.execute(
-        f"select count(*), coalesce(sum(hash({listed})::hugeint), 0) from {relation.name}"
+        f"select count(*), coalesce({total}, 0) from {relation.name}"
     ).fetchall()
     shape = hashlib.sha256(repr(relation.columns).encode()).hexdigest()[:16]
     return f"{shape}:{count}:{total}"
 
 
+def hashable(connection: Connection, name: str, kind: str) -> str:
+    """A column as it can be compared: PostgreSQL has no equality for some types."""
+    as_text = engine(connection) == "postgres" and kind.removesuffix("[]") in WITHOUT_EQUALITY
+    return f"{named(name)}::text" if as_text else named(name)
+
+
 def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
     """Every table and view of a catalog (the workshop's unless named), all at one look."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for schema, table, column, kind in connection.execute(
-        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
-        " where database_name = coalesce(nullif(?, ''), current_database()) order by column_index",
-        [catalog],
-    ).fetchall():
+    columns = (
+        connection.execute(_COLUMNS_ON_DUCKDB, [catalog])
+        if engine(connection) == "duckdb"
+        else connection.execute(_COLUMNS_ON_POSTGRES)
+    )
+    for schema, table, column, kind in columns.fetchall():
         found.setdefault(f"{schema}.{table}", []).append((column, kind))
     prefix = f"{catalog}." if catalog else ""
     return {key: Relation(_named(prefix, key), tuple(each)) for key, each in found.items()}
@@ -171,14 +211,10 @@ def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
 
 def _named(prefix: str, key: str) -> str:
     schema, _, table = key.partition(".")
-    return f'{prefix}"{schema}"."{table}"'
+    return f"{prefix}{named(schema)}.{named(table)}"
 
 
 def _exists(connection: Connection, table: str) -> bool:
     schema, _, name = table.partition(".")
-    rows = connection.execute(
-        "select 1 from duckdb_tables() where database_name = current_database()"
-        " and schema_name = ? and table_name = ?",
-        [schema, name],
-    ).fetchall()
+    rows = connection.execute(_TABLES[engine(connection)], [schema, name]).fetchall()
     return bool(rows)
