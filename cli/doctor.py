@@ -161,16 +161,16 @@ def _service_levels(name: str) -> Finding:
 
 
 def _workshop(name: str) -> Finding:
-    from warehouse.workshop import connect, is_writing
+    from warehouse.workshop import connect, exists, is_writing, place
 
     writer = is_writing(settings())
     if writer is not None:
         return Finding(name, True, f"in use by {writer.get('purpose')} (pid {writer.get('pid')})")
-    if not settings().workshop_path.exists():
+    if not exists(settings()):
         return Finding(name, True, "not built yet")
     with closing(connect(settings(), read_only=True)) as connection:
         connection.execute("select 1").fetchall()
-    return Finding(name, True, f"opens ({settings().workshop_path})")
+    return Finding(name, True, f"opens ({place(settings())})")
 
 
 def _published(name: str) -> Finding:

@@ -93,9 +93,9 @@ def _incidents() -> str:
 
 def _quarantine() -> list[dict[str, Any]] | str:
     from ingestion import quarantine
-    from warehouse.workshop import connect
+    from warehouse.workshop import connect, exists
 
-    if not settings().workshop_path.exists():
+    if not exists(settings()):
         return []
     try:
         with closing(connect(settings(), read_only=True)) as connection:

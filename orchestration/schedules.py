@@ -14,7 +14,7 @@ from orchestration.run_log import BY_HAND_TOOL, RUN_LABEL, TRIGGER
 from warehouse.errors import LockedError
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import settings
-from warehouse.workshop import connect
+from warehouse.workshop import connect, exists
 
 
 def daily(build: Job) -> dg.ScheduleDefinition:
@@ -57,7 +57,7 @@ def landed(build: Job) -> dg.SensorDefinition:
 
 def waiting() -> bool:
     """Does anything wait to be loaded? A workshop that is in use counts as yes: its run queues."""
-    if not settings().workshop_path.exists():
+    if not exists(settings()):
         return True
     try:
         with closing(connect(settings(), read_only=True)) as connection:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
 
@@ -112,6 +114,14 @@ def stream(connection: Connection, sql: str) -> Any:
     if isinstance(connection, PublishedSession) and not is_explanation(sql):
         return connection.stream(sql)
     return connection.execute(sql)
+
+
+def as_on_duckdb(row: Iterable[Any]) -> tuple[Any, ...]:
+    """PostgreSQL sums up whole numbers to a `numeric`, which is still a whole number."""
+    return tuple(
+        int(value) if isinstance(value, Decimal) and value.as_tuple().exponent == 0 else value
+        for value in row
+    )
 
 
 def type_names(connection: Connection, description: Any) -> list[str]:

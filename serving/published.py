@@ -78,11 +78,12 @@ def fetch(connection: Connection, sql: str, limit: int | None = None) -> Answer:
         else on_postgres.type_names(connection, description)
     )
     rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
+    one = tuple if is_duckdb else on_postgres.as_on_duckdb
     is_cut = limit is not None and len(rows) > limit
     return Answer(
         columns=tuple(str(column[0]) for column in description),
         types=tuple(types),
-        rows=tuple(tuple(row) for row in (rows[:limit] if is_cut else rows)),
+        rows=tuple(one(row) for row in (rows[:limit] if is_cut else rows)),
         is_cut=is_cut,
     )
 

@@ -52,6 +52,19 @@ def connect_file(settings: Settings, *, read_only: bool = False) -> duckdb.DuckD
     return connection
 
 
+def exists(settings: Settings) -> bool:
+    """Is there anything to open? PostgreSQL's database was there before us."""
+    return settings.target == "postgres" or settings.workshop_path.exists()
+
+
+def place(settings: Settings) -> str:
+    """Where it is, for people: without a password."""
+    if settings.target == "postgres":
+        where = postgres.parts(settings)
+        return f"PostgreSQL at {where['host']}:{where['port']}, database {where['dbname']}"
+    return str(settings.workshop_path)
+
+
 def _explained(path: Path, error: duckdb.Error) -> SluiceError:
     text = str(error)
     if "lock" in text.lower():
