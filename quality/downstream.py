@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from catalog import keys
 from catalog.catalog import Catalog
 from quality.gate_state import GATED_LAYERS, GateState, is_gated
 from warehouse.publish import PublicTable
@@ -84,6 +85,8 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
                 # A view follows what it reads without being built.
                 build="" if dataset.materialized == "view" else own.built_by or own.run_id,
                 partition_by=dataset.partition_by,
+                key=keys.key(catalog, dataset),
+                indexes=keys.indexes(dataset),
             )
         )
     return tuple(tables)

@@ -13,11 +13,10 @@ from serving.definitions import Metric
 from serving.metrics import last_day
 from serving.semantics import load_semantics
 from warehouse import snapshots
+from warehouse.published_already import versions_of
 from warehouse.settings import Settings
-from warehouse.snapshot_file import versions_in
 
 FILE = "metrics_asked.json"
-CATALOG = "snapshot"
 
 
 def marks(settings: Settings, metrics: Iterable[Metric]) -> dict[str, str]:
@@ -25,8 +24,7 @@ def marks(settings: Settings, metrics: Iterable[Metric]) -> dict[str, str]:
     snapshot_id = snapshots.current_id(settings)
     if snapshot_id is None:
         return {}
-    with snapshots.reading(settings, snapshot_id) as connection:
-        written = {name: each.written_in for name, each in versions_in(connection, CATALOG).items()}
+    written = {name: each.written_in for name, each in versions_of(settings, snapshot_id).items()}
     semantics = load_semantics(settings)
     path = settings.dbt_target_path / "semantic_manifest.json"
     meaning = hashlib.sha256(path.read_bytes()).hexdigest()

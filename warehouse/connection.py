@@ -24,6 +24,8 @@ class Rows(Protocol):
 
     def fetchone(self) -> Any: ...
 
+    def fetchmany(self, size: int = ..., /) -> list[Any]: ...
+
 
 class Connection(Protocol):
     """An open warehouse. Without `begin transaction`, each statement commits by itself."""
@@ -45,8 +47,13 @@ class NoSuchTableError(EngineError):
     """A relation, or its schema, is not there."""
 
 
+class NoSuchColumnError(EngineError):
+    """A column is not there."""
+
+
 ENGINE_ERRORS = (duckdb.Error, EngineError)
 NO_SUCH_TABLE = (duckdb.CatalogException, NoSuchTableError)
+NO_SUCH_COLUMN = (duckdb.BinderException, NoSuchColumnError)
 
 
 def engine(connection: Connection) -> Engine:

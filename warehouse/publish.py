@@ -32,6 +32,7 @@ from warehouse.settings import Settings
 from warehouse.snapshot_file import AREA, Base
 from warehouse.snapshots import PublicColumn, PublishedTable, Snapshot
 from warehouse.switching import exclusive, explained, point_to, remove_leftovers, sync
+from warehouse.targets import on_postgres
 from warehouse.versions import Change, Relation, Version
 
 __all__ = ["PublicTable", "publish"]
@@ -45,7 +46,8 @@ class PublicTable:
 
     `build` names the run that built and judged it: the same name, the same rows. Empty where
     nobody knows; then the rows are compared. `partition_by` is the day of a table of which a run
-    rebuilds only the touched days.
+    rebuilds only the touched days. `key` and `indexes` are columns by which consumers look rows up;
+    only PostgreSQL has indexes.
     """
 
     name: str
@@ -60,6 +62,8 @@ class PublicTable:
     columns: tuple[PublicColumn, ...] = ()
     build: str = ""
     partition_by: str = ""
+    key: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Made:
     action: versions.Action = "kept"
 
 
+@on_postgres("warehouse.snapshot_rows.publishing:publish")
 def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> Snapshot:
     """Make and switch to a new snapshot. Call it as the workshop's one writer."""
     started = time.perf_counter()
@@ -114,12 +119,12 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
             crash_point("publish.pruned")
             snapshot = snapshots.show(settings, snapshot_id)
             seconds = time.perf_counter() - started
-            platform_log.append(settings, snapshots.KIND, [_event(snapshot, made, gone, seconds)])
+            platform_log.append(settings, snapshots.KIND, [event(snapshot, made, gone, seconds)])
             crash_point("publish.logged")
     return snapshot
 
 
-def _event(
+def event(
     snapshot: Snapshot, made: Sequence[Made], gone: Sequence[str], seconds: float
 ) -> dict[str, object]:
     return {
@@ -223,10 +228,7 @@ def _plan(
             continue
         relation = here.get(table.relation)
         if relation is None:
-            raise PublishError(
-                f"{table.relation} cannot be published: the workshop has no such table.",
-                remedy=f"Build it first: `sluice run --select {table.name}`.",
-            )
+            raise never_built(table)
         change = versions.change(
             connection,
             relation,
@@ -251,17 +253,24 @@ def _make(
 ) -> Made:
     table, change, before = planned.table, planned.change, planned.before
     if change is None or planned.origin is None:
-        return Made(_row(table, "absent", None, None, None))
+        return Made(told_of(table, "absent", None, None, None))
     if change.action != "kept" or not planned.is_copied:
         snapshot_tables.write(connection, table.name, planned.origin, change, table.partition_by)
     rows = snapshot_tables.count(connection, snapshot_tables.in_area(table.name))
     if table.fresh or before is None:
-        return Made(_row(table, "fresh", snapshot_id, now, rows), change.action)
+        return Made(told_of(table, "fresh", snapshot_id, now, rows), change.action)
     shows, since = str(before.shows_snapshot), before.shows_since or now
-    return Made(_row(table, "stale", shows, since, rows), change.action)
+    return Made(told_of(table, "stale", shows, since, rows), change.action)
 
 
-def _row(
+def never_built(table: PublicTable) -> PublishError:
+    return PublishError(
+        f"{table.relation} cannot be published: the workshop has no such table.",
+        remedy=f"Build it first: `sluice run --select {table.name}`.",
+    )
+
+
+def told_of(
     table: PublicTable,
     state: snapshots.TableState,
     shows: str | None,

@@ -1,43 +1,53 @@
-"""Is what a publish would show already what consumers see? Asked before a file is made for it."""
+"""Is what a publish would show already what consumers see? Asked before anything is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import duckdb
-
-from warehouse import snapshots
+from warehouse import snapshot_file, snapshots
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
-from warehouse.snapshot_file import versions_in
 from warehouse.snapshots import PublishedTable
+from warehouse.targets import on_postgres
 from warehouse.versions import Version
 
 CATALOG = "snapshot"
+
+Said = Mapping[tuple[str, str], str]
 
 
 def shows_already(settings: Settings, tables: Sequence[PublicTable]) -> bool:
     """Of every table the same build, the same reason why it stays, the same words about it."""
     snapshot_id = snapshots.current_id(settings)
-    if snapshot_id is None or not snapshots.snapshot_path(settings, snapshot_id).exists():
+    if snapshot_id is None:
         return False
-    with snapshots.reading(settings, snapshot_id) as connection:
-        shown = {
-            each.name: each for each in snapshots.read(settings, connection, snapshot_id).tables
-        }
-        known = versions_in(connection, CATALOG)
-        said = _said_of_columns(connection)
+    shown = {each.name: each for each in snapshots.show(settings, snapshot_id).tables}
+    known, said = versions_of(settings, snapshot_id), said_of_columns(settings, snapshot_id)
     return shown.keys() == {each.name for each in tables} and all(
         _is_shown(each, shown[each.name], known.get(each.name, Version()), said) for each in tables
     )
 
 
-def _is_shown(
-    table: PublicTable,
-    shown: PublishedTable,
-    version: Version,
-    said: Mapping[tuple[str, str], str],
-) -> bool:
+@on_postgres("warehouse.snapshot_rows.reading:versions_of")
+def versions_of(settings: Settings, snapshot_id: str) -> dict[str, Version]:
+    """By table, which rows a snapshot shows."""
+    with snapshots.reading(settings, snapshot_id) as connection:
+        return snapshot_file.versions_in(connection, CATALOG)
+
+
+@on_postgres("warehouse.snapshot_rows.reading:said_of_columns")
+def said_of_columns(settings: Settings, snapshot_id: str) -> dict[tuple[str, str], str]:
+    """By table and column, the words about it."""
+    with snapshots.reading(settings, snapshot_id) as connection:
+        rows = connection.execute(
+            "select table_name, column_name, coalesce(comment, '') from duckdb_columns()"
+            " where database_name = ?",
+            [CATALOG],
+        ).fetchall()
+    return {(table, column): comment for table, column, comment in rows}
+
+
+def _is_shown(table: PublicTable, shown: PublishedTable, version: Version, said: Said) -> bool:
     # Without a build nobody knows whether the rows are the same.
     state = (
         shown.state == "fresh" and version.build == table.build != ""
@@ -54,12 +64,3 @@ def _is_shown(
             for each in table.columns
         )
     )
-
-
-def _said_of_columns(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
-    rows = connection.execute(
-        "select table_name, column_name, coalesce(comment, '') from duckdb_columns()"
-        " where database_name = ?",
-        [CATALOG],
-    ).fetchall()
-    return {(table, column): comment for table, column, comment in rows}

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     dbt_threads: int = 1
     duckdb_memory_limit: str = ""
     lock_wait_seconds: float = 3600.0
+    query_seconds: float = 300.0
     report: Literal["always", "needed", "never"] = "needed"
     error_budgets: str = ""
     mask_key: SecretStr = SecretStr("")

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import versions
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 from warehouse.snapshots import Snapshot, current_id, foreign, read, snapshot_path
 from warehouse.versions import Version
@@ -69,7 +70,7 @@ def _is_worth_copying(connection: duckdb.DuckDBPyConnection) -> bool:
     return free * 2 <= total and _tells_versions(connection, AREA)
 
 
-def _tells_versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+def _tells_versions(connection: Connection, catalog: str) -> bool:
     found = connection.execute(
         "select 1 from duckdb_tables() where database_name = ? and table_name = '_versions'",
         [catalog],
@@ -77,7 +78,7 @@ def _tells_versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool
     return bool(found)
 
 
-def versions_in(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, Version]:
+def versions_in(connection: Connection, catalog: str) -> dict[str, Version]:
     if not _tells_versions(connection, catalog):
         return {}
     rows = connection.execute(

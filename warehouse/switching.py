@@ -18,11 +18,13 @@ from warehouse.errors import LockedError, PublishError
 from warehouse.history import catch_up
 from warehouse.settings import Settings
 from warehouse.snapshots import KIND, SUFFIX, Snapshot, current_id, folder, show
+from warehouse.targets import on_postgres
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SAYS_FULL = ("no space left", "file too large", "disk quota")
 
 
+@on_postgres("warehouse.snapshot_rows.rolling:roll_back")
 def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
     """Switch consumers to a kept snapshot; the next publish goes forward again."""
     with exclusive(settings):
@@ -43,6 +45,7 @@ def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
         return show(settings, snapshot_id)
 
 
+@on_postgres("warehouse.snapshot_rows.books:exclusive")
 @contextmanager
 def exclusive(settings: Settings) -> Iterator[None]:
     """One publish or roll-back at a time; a killed one leaves no lock behind."""
@@ -87,6 +90,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@on_postgres("warehouse.snapshot_rows.books:explained")
 @contextmanager
 def explained(settings: Settings, holds: str) -> Iterator[None]:
     """A full disk, or whatever else DuckDB or the system says, in plain words and what holds."""

@@ -21,6 +21,10 @@ MARKS = f"{BOOKS}.published"
 
 Action = Literal["kept", "days", "whole"]
 
+WITHOUT_EQUALITY = frozenset(
+    ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"]
+)
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -140,7 +144,13 @@ def _touched_since(connection: Connection, relation: str, build: int) -> tuple[d
 def _are_few(
     connection: Connection, published: str, partition_by: str, days: Sequence[date]
 ) -> bool:
-    """Replacing most days leaves the table out of order; then it is cheaper to write it anew."""
+    """Replacing most days leaves the table out of order; then it is cheaper to write it anew.
+
+    On PostgreSQL only rows that differ are written, however many days are looked at, and counting
+    days would mean to read all of the table.
+    """
+    if engine(connection) == "postgres":
+        return True
     [[all_days]] = connection.execute(
         f'select count(distinct "{partition_by}") from {published}'
     ).fetchall()
@@ -149,17 +159,23 @@ def _are_few(
 
 def fingerprint(connection: Connection, relation: Relation) -> str:
     """Columns, row count and rows as a bag, whatever their order."""
-    listed = ", ".join(named(name) for name, _ in relation.columns)
-    row_hash = (
-        f"hash({listed})::hugeint"
+    listed = ", ".join(hashable(connection, *column) for column in relation.columns)
+    total = (
+        f"sum(hash({listed})::hugeint)"
         if engine(connection) == "duckdb"
-        else f"hashtextextended(row({listed})::text, 0)::numeric"
+        else f"sum(hash_record_extended(row({listed}), 0)::numeric)"
     )
     [[count, total]] = connection.execute(
-        f"select count(*), coalesce(sum({row_hash}), 0) from {relation.name}"
+        f"select count(*), coalesce({total}, 0) from {relation.name}"
     ).fetchall()
     shape = hashlib.sha256(repr(relation.columns).encode()).hexdigest()[:16]
     return f"{shape}:{count}:{total}"
+
+
+def hashable(connection: Connection, name: str, kind: str) -> str:
+    """A column as it can be compared: PostgreSQL has no equality for some types."""
+    as_text = engine(connection) == "postgres" and kind.removesuffix("[]") in WITHOUT_EQUALITY
+    return f"{named(name)}::text" if as_text else named(name)
 
 
 def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
