@@ -118,7 +118,7 @@ def _compared(catalog: Catalog, model: Dataset) -> str:
         ),
         held as (
             select {partition} as partition_on, count(*) as row_count
-            from {model.relation} group by all
+            from {model.relation} group by 1
         )
         select partition_on, coalesce(built.row_count, 0), coalesce(held.row_count, 0)
         from built full join received using (partition_on) full join held using (partition_on)

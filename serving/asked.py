@@ -51,6 +51,7 @@ def remember(settings: Settings, now: Mapping[str, str], answered: Collection[st
     """Those that did not answer are forgotten, and asked again."""
     asked = {name: mark for name, mark in now.items() if name in answered}
     path = settings.published_dir / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     aside.write_text(json.dumps(asked, indent=1))
     aside.replace(path)

@@ -60,6 +60,7 @@ def export(settings: Settings) -> None:
     if found is None or settings.error_budgets:
         return
     path = settings.published_dir / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     aside.write_text(json.dumps([asdict(each) for each in found], indent=1))
     aside.replace(path)

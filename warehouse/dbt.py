@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse import postgres
+from warehouse import masks, postgres
 from warehouse.clock import as_of
 from warehouse.engine_words import engine_message
 from warehouse.errors import SluiceError
@@ -216,6 +216,7 @@ def _prepare_environment(settings: Settings) -> None:
             os.environ[f"SLUICE_POSTGRES_{name.upper()}"] = where[name]
         # dbt keeps variables with this prefix out of everything that it writes.
         os.environ["DBT_ENV_SECRET_SLUICE_POSTGRES_PASSWORD"] = where["password"]
+        os.environ["PGOPTIONS"] = masks.session_options(settings)
 
 
 def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:

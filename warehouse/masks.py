@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -46,6 +47,12 @@ def expression(column: str, engine: Engine) -> str:
 def setting() -> str:
     """PostgreSQL: where a session finds the key."""
     return f"current_setting('{POSTGRES_SETTING}')"
+
+
+def session_options(settings: Settings) -> str:
+    """PostgreSQL: what libpq tells a new session, so that no statement has to carry the key."""
+    escaped = re.sub(r"([\\\s])", r"\\\1", mask_key(settings))
+    return f"-c {POSTGRES_SETTING}={escaped}"
 
 
 def is_maskable(data_type: str) -> bool:
