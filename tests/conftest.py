@@ -71,13 +71,21 @@ def module_demo(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Sluice:
 
 
 def copy_of(demo: Demo, folder: Path) -> Sluice:
-    """Landed files never change, so they are linked."""
     source = demo.sluice.folder
-    shutil.copytree(source / "data" / "landing", folder / "data" / "landing", copy_function=link)
+    link_landing(demo, folder)
     for name in ("warehouse", "published", "simulator", "books", "dbt"):
         shutil.copytree(source / "data" / name, folder / "data" / name, symlinks=True)
     shutil.copytree(source / "dagster", folder / "dagster", symlinks=True)
     return sluice_in(folder)
+
+
+def link_landing(demo: Demo, folder: Path) -> None:
+    """Landed files never change, so they are linked."""
+    shutil.copytree(
+        demo.sluice.folder / "data" / "landing",
+        folder / "data" / "landing",
+        copy_function=link,
+    )
 
 
 def link(source: str, target: str) -> None:
