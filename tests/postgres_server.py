@@ -40,6 +40,11 @@ class PostgresServer:
     def dsn(self) -> str:
         return f"host={self.host} port={self.port} user={self.user} dbname={self.database}"
 
+    @property
+    def url(self) -> str:
+        """As SLUICE_POSTGRES takes it."""
+        return f"postgresql://{self.user}@/{self.database}?host={self.host}&port={self.port}"
+
 
 def binaries() -> Path:
     """The folder with `initdb` and `pg_ctl`."""
