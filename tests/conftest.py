@@ -11,8 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 from platform_under_test import WATCHER, BooksWorkshop, Demo, Sluice, sluice_in
+from postgres_fixtures import postgres
 
 from warehouse.settings import PROJECT_ROOT, settings
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture(autouse=True)
