@@ -1,4 +1,4 @@
-"""How fast data comes in: `python -m benchmarks.sources collector [events]`.
+"""How fast data comes in: `python -m benchmarks.sources collector|postgres [rows]`.
 
 Each way in runs as a process of its own; its CPU is told beside the time, since clients and servers
 share this machine with it.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
-from benchmarks.measure import PROJECT_ROOT
+from benchmarks.measure import PROJECT_ROOT, command
 
 BATCH, CLIENTS = 100, 8
 
@@ -107,12 +107,74 @@ def _send(port: int, batches: int) -> list[float]:
     return latencies
 
 
+def postgres(rows: int) -> None:
+    """A snapshot of so many rows, then as many inserts and half as many updates, in one process."""
+    sys.path.append(str(PROJECT_ROOT / "tests"))
+    import psycopg
+    from postgres_server import running
+
+    settings = {"wal_level": "logical", "max_wal_size": "8GB", "shared_buffers": "256MB"}
+    with running(settings) as server, tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        os.environ.update(SLUICE_DATA_DIR=folder)
+        with psycopg.connect(server.dsn, autocommit=True) as source:
+            source.execute(
+                "create table orders (id bigint primary key, customer text, amount numeric(18, 2), "
+                "placed_at timestamptz, quantity int, is_paid bool, note text, kind varchar(20))"
+            )
+            insert = (
+                "insert into orders select g, 'customer ' || g % 1000, g * 1.25, now(), g % 7, "
+                "g % 2 = 0, 'a note about order ' || g, 'standard' "
+                "from generate_series({}, {}) g"
+            )
+            source.execute(insert.format(1, rows).encode())
+            print(_fetched(server.dsn, folder, "postgres: rows of a snapshot"))
+            for start in range(rows + 1, 2 * rows, 1000):
+                source.execute(insert.format(start, start + 999).encode())
+            source.execute("update orders set quantity = 9 where id % 4 = 0")
+            # The server does not tell of a commit that is not safe on its disk yet.
+            source.execute("checkpoint")
+        print(_fetched(server.dsn, folder, "postgres: changes"))
+
+
+def _fetched(dsn: str, folder: str, what: str) -> Rate:
+    """In a process of its own, with the server's CPU beside it on this machine."""
+    script = "import sys; from benchmarks.sources import capture; capture(sys.argv[1], sys.argv[2])"
+    started = time.monotonic()
+    used = command([sys.executable, "-c", script, dsn, folder], os.environ)
+    told = json.loads((Path(folder) / "fetched.json").read_text())
+    print(f"{what}: the whole process took {time.monotonic() - started:.1f} s, "
+          f"{used.peak_megabytes:,.0f} MB at most")  # fmt: skip
+    return Rate(what, told["rows"], told["wall"], told["cpu"])
+
+
+def capture(dsn: str, folder: str) -> None:
+    from ingestion.connectors.declaration import Connector, PostgresEntity, PostgresSource
+    from ingestion.connectors.postgres import fetch_postgres
+    from ingestion.contracts import Column, Contract
+    from warehouse.settings import settings
+
+    columns = tuple(Column(name, "varchar") for name in ("change_id", "op", "changed_at"))
+    contract = Contract("shop", "orders", "raw_shop", "jsonl", columns)
+    connector = Connector(
+        "shop", "bench.yml", PostgresSource(kind="postgres", url=dsn),
+        {"orders": PostgresEntity(table="public.orders")}, {"orders": contract},
+    )  # fmt: skip
+    wall, cpu = time.monotonic(), time.process_time()
+    fetched = fetch_postgres(settings(), connector, lambda text: None)
+    told = {
+        "rows": fetched.rows,
+        "wall": time.monotonic() - wall,
+        "cpu": time.process_time() - cpu,
+    }
+    (Path(folder) / "fetched.json").write_text(json.dumps(told))
+
+
 def _cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-WAYS: dict[str, Callable[[int], None]] = {"collector": collector}
+WAYS: dict[str, Callable[[int], None]] = {"collector": collector, "postgres": postgres}
 
 if __name__ == "__main__":
     way = sys.argv[1] if len(sys.argv) > 1 else ""

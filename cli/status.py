@@ -121,7 +121,7 @@ def _print_connectors(found: list[dict[str, Any]]) -> None:
     say()
     say("Sources that are fetched (`sluice ingest`):")
     say_table(
-        ["source", "by", "state", "last asked", "how far"],
+        ["source", "by", "state", "last asked", "how far", "held back"],
         [
             (
                 each["source"],
@@ -130,6 +130,7 @@ def _print_connectors(found: list[dict[str, Any]]) -> None:
                 each["last_at"],
                 each["problem"]
                 or ", ".join(f"{name} {text}" for name, text in each["cursors"].items()),
+                each["lag"],
             )
             for each in found
         ],

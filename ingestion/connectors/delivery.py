@@ -201,9 +201,12 @@ class Stream:
             self.store.remove(f"{self._records}/{number:012d}.json")
 
     def forget(self) -> None:
-        """As if nothing had been read; what has landed stays."""
-        delivery = self.begin()
-        self.commit(delivery, {})
+        """As if nothing had been read; what has landed stays.
+
+        Change capture must say so when it reads a table anew: deletes were missed meanwhile.
+        """
+        known = {*self.cursor.get("cleared", ()), *self.cursor.get("tables", {})}
+        self.commit(self.begin(), {"cleared": sorted(known)} if known else {})
 
     def _numbers(self) -> list[int]:
         names = self.store.names(self._records)

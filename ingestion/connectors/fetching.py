@@ -30,9 +30,21 @@ def _collected(settings: Settings, connector: Connector, report: Report) -> Fetc
     return fetch_collected(settings, connector, report)
 
 
+def _postgres(settings: Settings, connector: Connector, report: Report) -> Fetched:
+    try:
+        from ingestion.connectors.postgres import fetch_postgres
+    except ImportError as error:
+        raise SettingsError(
+            f"{connector.source} needs a package that is not installed: {error}.",
+            remedy="Install the extra `postgres`.",
+        ) from error
+    return fetch_postgres(settings, connector, report)
+
+
 _KINDS: Final[Mapping[str, Callable[[Settings, Connector, Report], Fetched]]] = {
     "files": fetch_files,
     "rest": _rest,
+    "postgres": _postgres,
     "collector": _collected,
 }
 
@@ -109,6 +121,7 @@ def log(settings: Settings, fetched: Fetched) -> None:
             "row_count": fetched.rows,
             "byte_count": sum(each.bytes for each in fetched.entities.values()),
             "entities": sorted(fetched.entities),
+            "lag_bytes": fetched.lag_bytes,
             "seconds": round(fetched.seconds, 3),
         }
     ]

@@ -30,6 +30,8 @@ class Fetched:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    # What a database holds back for us, where it tells.
+    lag_bytes: int | None = None
 
     def add(self, entity: str, *, files: int = 0, rows: int = 0, size: int = 0) -> None:
         found = self.entities.setdefault(entity, EntityFetch())

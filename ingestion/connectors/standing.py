@@ -35,6 +35,7 @@ def _standing(settings: Settings, connector: Connector, last: Mapping[str, Any] 
         kind=connector.kind,
         state=f"sleeps: {', '.join(missing)} not set" if missing else "awake",
         cursors=cursors,
+        lag=_lag(last),
         last_at=str(last["logged_at"])[:19].replace("T", " ") if last else "",
         problem=str(last["reason"]) if last and last["outcome"] in ("failed", "problem") else "",
     )
@@ -45,6 +46,11 @@ def streams_of(connector: Connector) -> tuple[str, ...]:
     if connector.kind == "postgres":
         return ("changes",)
     return () if connector.kind == "collector" else tuple(connector.entities)
+
+
+def _lag(last: Mapping[str, Any] | None) -> str:
+    held = (last or {}).get("lag_bytes")
+    return f"{held / 1024**2:,.1f} MB of its log" if held is not None else ""
 
 
 def _in_words(kind: str, cursor: Mapping[str, Any]) -> str:
