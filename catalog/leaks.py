@@ -45,7 +45,8 @@ def _grouped(leaks: Iterable[Leak]) -> Iterator[Problem]:
         groups.setdefault((each.dataset, each.reaches, source, how), []).append(each)
     for found in groups.values():
         first, others = found[0], [each.column for each in found[1:]]
-        more = f" (so are {_named(others)})" if others else ""
+        verb = "is" if len(others) == 1 else "are"
+        more = f" (so {verb} {_named(others)})" if others else ""
         yield Problem(first.dataset, f"{first.what}{more}.", first.remedy)
 
 
