@@ -191,4 +191,3 @@ def _column(dataset: Dataset | None, name: str) -> Column | None:
     if dataset is None:
         return None
     return next((each for each in dataset.columns if each.name.lower() == name), None)
-
