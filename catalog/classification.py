@@ -98,7 +98,8 @@ class Classification:
                 break
             ref = max(able, key=lambda each: (STRENGTH[around[each]], str(each)))
             steps.append(self._step(ref, around[ref]))
-            if rank(self._declared(ref) or "public") > rank(self.reaching(*_parts(ref))):
+            reaching = self.reaching(ref.dataset, ref.column)
+            if rank(self._declared(ref) or "public") > rank(reaching):
                 break
         return tuple(steps)
 
@@ -137,16 +138,15 @@ class Classification:
         declared = self._declared(ref)
         if ref.dataset not in self.lineage:
             return declared or self._unmarked(ref)
-        reaching = self.reaching(*_parts(ref))
+        reaching = self.reaching(ref.dataset, ref.column)
         return max(declared or "public", reaching, key=rank)
 
     def _declared(self, ref: Ref) -> str | None:
         dataset = self.catalog.datasets.get(ref.dataset)
-        name, _, inner = ref.column.partition(".")
-        column = _column(dataset, name) if dataset is not None else None
+        column = _column(dataset, ref.column)
         if column is None:
             return None
-        return column.fields.get(inner, column.classification) if inner else column.classification
+        return column.fields.get(ref.field, column.classification)
 
     def _unmarked(self, ref: Ref) -> str:
         """Of a source or seed, a column that nobody has declared."""
@@ -191,8 +191,3 @@ def _column(dataset: Dataset | None, name: str) -> Column | None:
     if dataset is None:
         return None
     return next((each for each in dataset.columns if each.name.lower() == name), None)
-
-
-def _parts(ref: Ref) -> tuple[str, str]:
-    """A field of a model's column is what the whole column is."""
-    return ref.dataset, ref.column.partition(".")[0]

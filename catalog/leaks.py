@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from catalog import classification, metric_classification
+from catalog import classification, metric_classification, policy
 from catalog.catalog import Catalog
 from catalog.classification import Classification, Leak
 from catalog.lineage import load_lineage
@@ -25,8 +25,9 @@ class Problem:
 def problems(settings: Settings, catalog: Catalog) -> Iterator[Problem]:
     """Nothing, or why the project as it stands must not be merged."""
     said = list(classification.problems(catalog))
-    for dataset, what in said:
-        yield Problem(dataset, f"{what}.", "Correct the YAML beside it.")
+    of_policy = policy.problems(catalog, policy.load_policy(settings))
+    for dataset, what in (*said, *of_policy):
+        yield Problem(dataset, f"{what}.", "Correct it in the YAML (docs/guides/rights.md).")
     if said:
         # What is written wrongly cannot be followed.
         return
@@ -45,7 +46,8 @@ def _grouped(leaks: Iterable[Leak]) -> Iterator[Problem]:
         groups.setdefault((each.dataset, each.reaches, source, how), []).append(each)
     for found in groups.values():
         first, others = found[0], [each.column for each in found[1:]]
-        more = f" (so are {_named(others)})" if others else ""
+        verb = "is" if len(others) == 1 else "are"
+        more = f" (so {verb} {_named(others)})" if others else ""
         yield Problem(first.dataset, f"{first.what}{more}.", first.remedy)
 
 

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -230,7 +230,7 @@ def _plain(flow: Flow) -> dict[str, Any]:
 
 
 def _plain_taint(taint: Taint) -> list[list[str]]:
-    return [[ref.dataset, ref.column, how] for ref, how in sorted(taint.items())]
+    return [[*astuple(ref), how] for ref, how in sorted(taint.items())]
 
 
 def _flow(plain: Mapping[str, Any]) -> Flow:
@@ -242,4 +242,4 @@ def _flow(plain: Mapping[str, Any]) -> Flow:
 
 
 def _taint(plain: Iterable[Any]) -> Taint:
-    return {Ref(dataset, column): how for dataset, column, how in plain}
+    return {Ref(dataset, column, within): how for dataset, column, within, how in plain}

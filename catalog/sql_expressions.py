@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from catalog import anonymising
 from catalog.sql_scope import Relation, Scope
-from catalog.taint import NOTHING, Taint, derived, field_of, joined
+from catalog.taint import NOTHING, UNKNOWN, Ref, Taint, derived, field_of, joined
 
 # Built in, and yet they can bring what no argument names.
 READ_ELSEWHERE: Final = frozenset(
@@ -109,8 +109,9 @@ class Expressions:
 
     def _unknown(self, node: exp.Expr, scope: Scope) -> Taint:
         name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
-        self.note(f"nobody knows the function {name.lower()}(…): it may show all that is there")
-        return derived(scope.everything)
+        self.note(f"nobody knows the function {name.lower()}(…): it may show anything")
+        unknown: Taint = {Ref(UNKNOWN, f"what {name.lower()}(…) shows"): "value"}
+        return joined([derived(scope.everything), unknown])
 
     def _anonymised(self, node: exp.Anonymous, scope: Scope) -> Taint:
         kind, expression = anonymising.inside(node, self.anonymisers)

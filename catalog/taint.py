@@ -16,16 +16,18 @@ UNKNOWN: Final = "?"
 
 @dataclass(frozen=True, order=True)
 class Ref:
-    """A column of a dataset, or one field of it (`context.platform`).
+    """A column of a dataset, or one field of the object in it.
 
     Of a dataset that nobody knows (UNKNOWN), the column says what could not be followed.
     """
 
     dataset: str
     column: str
+    field: str = ""
 
     def __str__(self) -> str:
-        return self.column if self.dataset == UNKNOWN else f"{self.dataset}.{self.column}"
+        name = f"{self.column}.{self.field}" if self.field else self.column
+        return name if self.dataset == UNKNOWN else f"{self.dataset}.{name}"
 
 
 Taint = Mapping[Ref, How]
@@ -54,12 +56,8 @@ def deciding(taint: Taint) -> Taint:
 def field_of(taint: Taint, field: str) -> Taint:
     """One field of an object: of a column that came here unchanged, only that field of it."""
     return {
-        Ref(ref.dataset, f"{ref.column}.{field}") if _is_whole(ref, how) else ref: (
+        Ref(ref.dataset, ref.column, field) if how == "same" and not ref.field else ref: (
             "value" if how == "same" else how
         )
         for ref, how in taint.items()
     }
-
-
-def _is_whole(ref: Ref, how: How) -> bool:
-    return how == "same" and ref.dataset != UNKNOWN and "." not in ref.column

@@ -14,6 +14,8 @@ import stat
 from pathlib import Path
 from typing import Final, Literal
 
+import duckdb
+
 from warehouse.errors import SettingsError
 from warehouse.settings import Settings
 
@@ -42,6 +44,13 @@ def expression(column: str, engine: Engine) -> str:
     key = f"getvariable('{VARIABLE}')" if engine == "duckdb" else setting()
     inner = _sha256_sql(f"{key} || ':' || {text}", engine)
     return f"left({_sha256_sql(f'''{key} || ':' || {inner}''', engine)}, {LENGTH})"
+
+
+def give_key(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str:
+    """Let a connection of DuckDB mask, without the key being in any SQL."""
+    key = mask_key(settings)
+    connection.execute(f"set variable {VARIABLE} = ?", [key])
+    return key
 
 
 def setting() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from warehouse import snapshot_file, snapshots
+from warehouse import masks, snapshot_file, snapshots, versions
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
 from warehouse.snapshots import PublishedTable
@@ -23,6 +23,13 @@ def shows_already(settings: Settings, tables: Sequence[PublicTable]) -> bool:
         return False
     shown = {each.name: each for each in snapshots.show(settings, snapshot_id).tables}
     known, said = versions_of(settings, snapshot_id), said_of_columns(settings, snapshot_id)
+    key = masks.mask_key(settings) if any(each.masked for each in tables) else ""
+    if any(
+        known[each.name].masks != versions.signature(each.masked, key)
+        for each in tables
+        if each.name in known
+    ):
+        return False
     return shown.keys() == {each.name for each in tables} and all(
         _is_shown(each, shown[each.name], known.get(each.name, Version()), said) for each in tables
     )
@@ -32,7 +39,7 @@ def shows_already(settings: Settings, tables: Sequence[PublicTable]) -> bool:
 def versions_of(settings: Settings, snapshot_id: str) -> dict[str, Version]:
     """By table, which rows a snapshot shows."""
     with snapshots.reading(settings, snapshot_id) as connection:
-        return snapshot_file.versions_in(connection, CATALOG)
+        return snapshot_file.known_versions(connection, CATALOG)
 
 
 @on_postgres("warehouse.snapshot_rows.reading:said_of_columns")

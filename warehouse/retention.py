@@ -140,6 +140,7 @@ def prune(settings: Settings, now: datetime) -> tuple[str, ...]:
     gone = [each for each in snapshots.ids(settings) if each not in stay]
     for snapshot_id in gone:
         snapshots.snapshot_path(settings, snapshot_id).unlink(missing_ok=True)
+        snapshots.clear_path(settings, snapshot_id).unlink(missing_ok=True)
         _path(settings, snapshot_id).unlink(missing_ok=True)
     return tuple(gone)
 

@@ -39,10 +39,13 @@ class Settings(BaseSettings):
     query_seconds: float = 300.0
     report: Literal["always", "needed", "never"] = "needed"
     error_budgets: str = ""
+    policy: Path | None = None
     mask_key: SecretStr = SecretStr("")
     mask_key_file: Path | None = None
 
-    @field_validator("data_dir", "dagster_home", "notifications", "mask_key_file", mode="after")
+    @field_validator(
+        "data_dir", "dagster_home", "notifications", "policy", "mask_key_file", mode="after"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is None or value.is_absolute():
@@ -63,6 +66,11 @@ class Settings(BaseSettings):
     def notifications_path(self) -> Path:
         """Who is told what, and where; without the file, a file of text in the data folder."""
         return self.notifications or self.data_dir / "notifications.yml"
+
+    @property
+    def policy_path(self) -> Path:
+        """Who may read what."""
+        return self.policy or PROJECT_ROOT / "catalog" / "policy.yml"
 
     @property
     def mask_key_path(self) -> Path:

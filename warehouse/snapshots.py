@@ -78,6 +78,15 @@ def snapshot_path(settings: Settings, snapshot_id: str) -> Path:
     return folder(settings) / f"{snapshot_id}{SUFFIX}"
 
 
+def clear_folder(settings: Settings) -> Path:
+    """Where the clear copies of masked tables lie."""
+    return settings.published_dir / "privileged"
+
+
+def clear_path(settings: Settings, snapshot_id: str) -> Path:
+    return clear_folder(settings) / f"{snapshot_id}{SUFFIX}"
+
+
 @on_postgres("warehouse.snapshot_rows.reading:ids")
 def ids(settings: Settings) -> list[str]:
     """Kept snapshots, the newest first."""

@@ -17,7 +17,7 @@ from warehouse.crash_points import crash_point
 from warehouse.errors import LockedError, PublishError
 from warehouse.history import catch_up
 from warehouse.settings import Settings
-from warehouse.snapshots import KIND, SUFFIX, Snapshot, current_id, folder, show
+from warehouse.snapshots import KIND, SUFFIX, Snapshot, clear_folder, current_id, folder, ids, show
 from warehouse.targets import on_postgres
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -76,8 +76,13 @@ def point_to(settings: Settings, snapshot_id: str) -> None:
 
 def remove_leftovers(settings: Settings) -> None:
     """What killed publishes left aside (call it under `exclusive`)."""
-    for place in (folder(settings), settings.published_dir, settings.published_dir / "pins"):
+    here = settings.published_dir
+    for place in (folder(settings), clear_folder(settings), here, here / "pins"):
         for path in place.glob(".*.tmp*"):
+            path.unlink(missing_ok=True)
+    kept = ids(settings)
+    for path in clear_folder(settings).glob(f"*{SUFFIX}"):
+        if path.stem not in kept:
             path.unlink(missing_ok=True)
 
 
