@@ -12,7 +12,7 @@ from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import SqlglotError
 
 from serving import answers
-from serving.answers import QueryError
+from serving.answers import Answer, QueryError
 from warehouse.connection import Connection, literal
 from warehouse.postgres import sqlstate
 from warehouse.snapshot_rows.reading import PublishedSession, tables
@@ -77,10 +77,6 @@ def _only_what_is_published(connection: Connection, tokens: list[Token]) -> None
             )
 
 
-def is_explanation(sql: str) -> bool:
-    return sql.lstrip().lower().startswith("explain")
-
-
 def explained(connection: Connection, error: Exception) -> QueryError:
     """The server's complaint, with what it would have you look at."""
     state, text = sqlstate(error), str(error)
@@ -109,24 +105,27 @@ def explained(connection: Connection, error: Exception) -> QueryError:
     return answers.misunderstood(text, re.findall(r'"([^"]+)"', hint))
 
 
-def stream(connection: Connection, sql: str) -> Any:
-    """Rows as they are asked for, where the session can do that."""
-    if isinstance(connection, PublishedSession) and not is_explanation(sql):
-        return connection.stream(sql)
-    return connection.execute(sql)
+def fetch(connection: Connection, sql: str, limit: int | None) -> Answer:
+    """All rows, or at most `limit` without bringing the others here."""
+    assert isinstance(connection, PublishedSession)
+    if limit is None or sql.lstrip().lower().startswith("explain"):
+        cursor = connection.execute(sql)
+        description, rows = cursor.description or [], cursor.fetchall()
+    else:
+        description, rows = connection.first(sql, limit + 1)
+    known = connection.raw.adapters.types
+    types = [known.get(column.type_code) for column in description]
+    return Answer(
+        columns=tuple(column.name for column in description),
+        types=tuple(each.regtype if each is not None else "unknown" for each in types),
+        rows=tuple(_as_on_duckdb(row) for row in rows[:limit]),
+        is_cut=limit is not None and len(rows) > limit,
+    )
 
 
-def as_on_duckdb(row: Iterable[Any]) -> tuple[Any, ...]:
+def _as_on_duckdb(row: Iterable[Any]) -> tuple[Any, ...]:
     """PostgreSQL sums up whole numbers to a `numeric`, which is still a whole number."""
     return tuple(
         int(value) if isinstance(value, Decimal) and value.as_tuple().exponent == 0 else value
         for value in row
     )
-
-
-def type_names(connection: Connection, description: Any) -> list[str]:
-    """What PostgreSQL calls the types of these columns."""
-    assert isinstance(connection, PublishedSession)
-    known = connection.raw.adapters.types
-    found = [known.get(column.type_code) for column in description]
-    return [each.regtype if each is not None else "unknown" for each in found]

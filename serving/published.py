@@ -66,24 +66,16 @@ def run_sql(
 
 
 def fetch(connection: Connection, sql: str, limit: int | None = None) -> Answer:
-    is_duckdb = engine(connection) == "duckdb"
-    if is_duckdb or limit is None:
-        cursor = connection.execute(sql)
-    else:
-        cursor = on_postgres.stream(connection, sql)
+    if engine(connection) == "postgres":
+        return on_postgres.fetch(connection, sql, limit)
+    cursor = as_duckdb(connection).execute(sql)
     description = cursor.description or []
-    types = (
-        [str(column[1]).lower() for column in description]
-        if is_duckdb
-        else on_postgres.type_names(connection, description)
-    )
     rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
-    one = tuple if is_duckdb else on_postgres.as_on_duckdb
     is_cut = limit is not None and len(rows) > limit
     return Answer(
         columns=tuple(str(column[0]) for column in description),
-        types=tuple(types),
-        rows=tuple(one(row) for row in (rows[:limit] if is_cut else rows)),
+        types=tuple(str(column[1]).lower() for column in description),
+        rows=tuple(tuple(row) for row in (rows[:limit] if is_cut else rows)),
         is_cut=is_cut,
     )
 

@@ -24,8 +24,6 @@ class Rows(Protocol):
 
     def fetchone(self) -> Any: ...
 
-    def fetchmany(self, size: int = ..., /) -> list[Any]: ...
-
 
 class Connection(Protocol):
     """An open warehouse. Without `begin transaction`, each statement commits by itself."""

@@ -29,7 +29,6 @@ STATES: Final = (
     "table_name, state, shows_snapshot, shows_since, stale_since, reason, row_count, owner, tier,"
     " classification, description"
 )
-COMMITTED: Final = "commit"
 
 _BOOKS: Final = f"""
 create schema if not exists {SCHEMA};
@@ -141,7 +140,7 @@ def transaction(session: PostgresConnection, how: str = "") -> Iterator[None]:
     session.execute(f"begin {how}")
     try:
         yield
-        session.execute(COMMITTED)
+        session.execute("commit")
     except BaseException:
         with suppress(EngineError):
             session.execute("rollback")
@@ -150,32 +149,42 @@ def transaction(session: PostgresConnection, how: str = "") -> Iterator[None]:
 
 @contextmanager
 def explained(settings: Settings, holds: str) -> Iterator[None]:
-    """As switching.explained: what the server says, in plain words, and what holds."""
+    """As switching.explained: what the server or the system says, in plain words; what holds."""
     try:
         yield
+    except OSError as error:
+        raise PublishError(
+            f"The platform log cannot be written, {holds}: {error.strerror or error}",
+            remedy="Free space below the landing zone, then run again.",
+        ) from error
     except EngineError as error:
         where = postgres.parts(settings)
-        at = f"{where['host']}:{where['port']}"
-        if sqlstate(error) == "53100":
-            raise PublishError(
-                f"The disk of PostgreSQL at {at} is full: {holds}.",
-                remedy="Free space there, or lower SLUICE_KEEP_SNAPSHOTS, then run again.",
-            ) from error
-        if lost(error):
-            raise PublishError(
-                f"The connection to PostgreSQL at {at} was lost: {holds}.",
-                remedy="Run again when the server is back; `sluice status` says what is served.",
-            ) from error
-        if sqlstate(error) == "42501":
-            raise PublishError(
-                f"The role {where['user']} may not do this, {holds}: {error}",
-                remedy="The platform's role owns the schemas snapshots and published, and may "
-                "create schemas in the database (`grant create on database`).",
-            ) from error
-        raise PublishError(
-            f"Publishing failed, {holds}: {error}",
-            remedy="Run again; if it repeats, rebuild the table that the message names.",
-        ) from error
+        server = f"PostgreSQL at {where['host']}:{where['port']}"
+        what, remedy = _words(error, server, where["user"], holds)
+        raise PublishError(what, remedy=remedy) from error
+
+
+def _words(error: EngineError, server: str, user: str, holds: str) -> tuple[str, str]:
+    if sqlstate(error) == "53100":
+        return (
+            f"The disk of {server} is full: {holds}.",
+            "Free space there, or lower SLUICE_KEEP_SNAPSHOTS, then run again.",
+        )
+    if lost(error):
+        return (
+            f"The connection to {server} was lost: {holds}.",
+            "Run again when the server is back; `sluice status` says what is served.",
+        )
+    if sqlstate(error) == "42501":
+        return (
+            f"The role {user} may not do this, {holds}: {error}",
+            "The platform's role owns the schemas snapshots and published, and may create schemas "
+            "in the database (`grant create on database … to …`).",
+        )
+    return (
+        f"Publishing failed, {holds}: {error}",
+        "Run again; if it repeats, rebuild the table that the message names.",
+    )
 
 
 def ensure(session: PostgresConnection) -> None:

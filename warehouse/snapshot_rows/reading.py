@@ -36,11 +36,15 @@ class PublishedSession(PostgresConnection):
             # Prepared statements are one statement: nothing can be hung on to a question.
             return self.raw.execute(text.encode(), parameters or None, prepare=True)
 
-    def stream(self, query: str) -> Any:
-        """The rows of one question as they are asked for, not all of them at once."""
-        cursor = self.raw.cursor(name="question")
-        with self._unharmed(), postgres.translated():
-            return cursor.execute(self.meant(query).encode())
+    def first(self, query: str, count: int) -> tuple[Any, list[Any]]:
+        """The columns and so many rows of a question, however many more there are."""
+        with (
+            self._unharmed(),
+            postgres.translated(),
+            self.raw.cursor(name="question") as cursor,
+        ):
+            cursor.execute(self.meant(query).encode())
+            return cursor.description, cursor.fetchmany(count)
 
     @contextmanager
     def _unharmed(self) -> Iterator[None]:
