@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from catalog.catalog import Catalog
+from catalog.classification import personal_columns
 from quality.gate_state import GATED_LAYERS, GateState, is_gated
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
@@ -83,6 +84,7 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
                 # A view follows what it reads without being built.
                 build="" if dataset.materialized == "view" else own.run_id,
                 partition_by=dataset.partition_by,
+                masked=personal_columns(dataset),
             )
         )
     return tuple(tables)

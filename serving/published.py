@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from serving.access import Reader, log_access
 from serving.query_log import logged, tables_of
 from warehouse.errors import SluiceError
 from warehouse.history import snapshot_at
@@ -28,7 +29,6 @@ __all__ = [
 ]
 
 SCHEMA = "published"
-CATALOG = "snapshot"
 READS = frozenset({"SELECT", "EXPLAIN"})
 
 
@@ -57,17 +57,27 @@ def snapshot_as_of(settings: Settings, wanted: str | None) -> str | None:
 def published_tables(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     found = connection.execute(
         "select table_name from information_schema.tables "
-        "where table_catalog = ? and table_schema = ? order by table_name",
-        [CATALOG, SCHEMA],
+        "where table_catalog = current_catalog() and table_schema = ? order by table_name",
+        [SCHEMA],
     ).fetchall()
     return tuple(str(name) for (name,) in found)
 
 
 def run_sql(
-    settings: Settings, sql: str, limit: int | None = 1000, snapshot_id: str | None = None
+    settings: Settings,
+    sql: str,
+    limit: int | None = 1000,
+    snapshot_id: str | None = None,
+    reader: Reader | None = None,
 ) -> Answer:
-    """Answer one `select` from the published snapshot, at most `limit` rows of it."""
-    connection = open_published(settings, snapshot_id)
+    """Answer one `select` from the published snapshot, at most `limit` rows of it.
+
+    With a reader, personal columns are shown in clear, and it is logged who read them and why: if
+    that cannot be logged, nothing is read.
+    """
+    if reader is not None:
+        snapshot_id = log_access(settings, reader, tables_of(sql), snapshot_id)
+    connection = open_published(settings, snapshot_id, clear=reader is not None)
     try:
         with logged(settings, "sql", tables_of(sql), snapshot_id) as asked:
             _only_a_read(connection, sql)
