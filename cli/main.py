@@ -13,7 +13,20 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import check, data, demo, doctor, gate, incident, metrics, published, runs, status, up
+from cli import (
+    backup,
+    check,
+    data,
+    demo,
+    doctor,
+    gate,
+    incident,
+    metrics,
+    published,
+    runs,
+    status,
+    up,
+)
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -48,6 +61,8 @@ for command in (
     check.check,
     metrics.metrics,
     incident.incident,
+    backup.backup,
+    backup.restore,
     doctor.doctor,
     up.up,
 ):

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     environment: Literal["dev", "ci", "prod"] = "dev"
     data_dir: Path = PROJECT_ROOT / "data"
     landing: str = ""
+    backups: str = ""
     dagster_home: Path = PROJECT_ROOT / ".dagster"
     as_of: datetime | None = None
     notifications: Path | None = None
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
     def landing_url(self) -> str:
         """Any fsspec location; a folder beside the warehouse unless told otherwise."""
         return self.landing or str(self.data_dir / "landing")
+
+    @property
+    def backups_url(self) -> str:
+        """Any fsspec location; it should not lie on the disk that it is to outlive."""
+        return self.backups or str(self.data_dir / "backups")
 
     @property
     def books_dir(self) -> Path:
