@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, Warm
 from crash.matrix import Visit, chains, every_visit, page
 from platform_under_test import sluice_in
+from postgres_fixtures import new_database
+from postgres_server import PostgresServer
 
 from warehouse import retention, snapshots
+from warehouse.backups.place import Place
 from warehouse.crash_points import POINTS
 from warehouse.settings import PROJECT_ROOT
 
@@ -150,6 +155,114 @@ def test_a_pin_is_set_or_taken_off_whole(
     company("published", "unpin", earlier)
     assert company.published() == bases.next_tables
     assert retention.pins(company.settings) == {}
+
+
+@of("backup")
+def test_a_backup_that_is_ended_anywhere_is_none_or_a_whole_one(
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
+) -> None:
+    company = bases.done.copy(tmp_path / "company")
+    place = Place(company.settings.backups_url)
+    company("backup", "--keep", "2")
+    for visit in chain:
+        before = place.inventories()
+        end(company, visit, "backup", "--keep", "2")
+        made = set(place.inventories()) - set(before)
+        assert bool(made) == (visit.point == "backup.inventoried"), visit
+        company("backup", "verify")
+    company("backup", "--keep", "2")
+    assert len(place.inventories()) == 2
+    assert not [each for each in Path(place.root).rglob("*") if ".tmp" in each.name]
+    for path in Path(place.root).rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+    elsewhere = Company(tmp_path / "elsewhere", company.warm)
+    told = elsewhere("restore", "--from", place.url).output
+    assert "restored backup" in told and "sent again" in told
+    assert elsewhere.published() == bases.next_tables
+    assert elsewhere.built() == bases.done.built()
+    assert elsewhere.gates() == company.gates()
+
+
+def backed_up(bases: Bases, folder: Path, day: Company) -> Company:
+    """The company a day later (`day`), with the backup that it made the evening before."""
+    evening = bases.published.copy(folder / "evening")
+    evening("backup", "--to", str(folder / "place"))
+    return day.copy(folder / "company")
+
+
+@of("restore")
+def test_a_restore_that_is_ended_anywhere_leaves_the_old_workshop_or_the_new(
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
+) -> None:
+    company = backed_up(bases, tmp_path, bases.done)
+    restore = ("restore", "--replace", "--from", str(tmp_path / "place"))
+    landed = next((company.settings.data_dir / "landing" / "events").rglob("*.jsonl"))
+    old, new = company.built(), bases.published.built()
+    allowed, here = [old, new], company.settings
+    earlier = snapshots.snapshot_path(here, snapshots.ids(here)[-1])
+    for visit in chain:
+        landed.unlink(missing_ok=True)
+        earlier.unlink(missing_ok=True)
+        end(company, visit, *restore)
+        if visit.point == "restore.workshop_replaced":
+            allowed = [new]
+        assert company.built() in allowed, visit
+        assert company.published() == bases.next_tables, visit
+    assert "newer than the backup" in company(*restore).output
+    assert company.built() == new and company.leftovers() == []
+    company("run", *SELECTION)
+    assert company.built() == old and company.published() == bases.next_tables
+
+
+@pytest.mark.parametrize("accident", ["deleted", "truncated", "landing too"])
+def test_drill_nothing_committed_is_lost_with_the_warehouse(
+    bases: Bases, tmp_path: Path, accident: str
+) -> None:
+    """Run, publish, back up, one more day; the warehouse is destroyed, restored and run."""
+    company = backed_up(bases, tmp_path, bases.done if accident == "truncated" else bases.next_day)
+    here = company.settings
+    if accident == "truncated":
+        os.truncate(here.workshop_path, here.workshop_path.stat().st_size // 2)
+    else:
+        shutil.rmtree(here.workshop_path.parent)
+        shutil.rmtree(here.published_dir)
+    if accident == "landing too":
+        shutil.rmtree(here.data_dir / "landing")
+    answer = company("restore", "--replace", "--from", str(tmp_path / "place"), "--json").output
+    found = json.loads(answer)
+
+    assert found["lost"] == {} and found["seconds"] > 0
+    if accident == "landing too":
+        assert found["files_put_back"] > 100 and found["newer"] == {}
+        assert found["last_received"]["events.events"].startswith("events/events/2025-02-09/")
+        assert company.published() == bases.first_tables
+        return
+    assert found["newer"]["events.events"] >= 1 and found["files_put_back"] == 0
+    assert bool(found["judged_anew"]) == (accident == "truncated")
+    company("run", *SELECTION)
+    assert company.published() == bases.next_tables
+    assert company.built() == bases.done.built()
+    assert set(company.gates().values()) == {"open"}
+
+
+def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServer) -> None:
+    """The same, and the twin that nothing disturbed is the one on DuckDB."""
+    database = new_database(postgres)
+    company = bases.landed.copy(tmp_path / "company").on(database)
+    company("run", *SELECTION, code=None)
+    company("backup", "--to", str(tmp_path / "place"))
+    assert company.built() == bases.published.built()
+    company("simulate", "--next-day")
+    with psycopg.connect(postgres.dsn, autocommit=True) as session:
+        session.execute(f"drop database {database.database} with (force)".encode())
+        assert "createdb" in company("restore", "--from", str(tmp_path / "place"), code=1).output
+        session.execute(f"create database {database.database}".encode())
+    answer = company("restore", "--from", str(tmp_path / "place"), "--json").output
+    assert json.loads(answer)["newer"]["events.events"] >= 1
+    assert company.built() == bases.published.built()
+    company("run", *SELECTION, code=None)
+    assert company.built() == bases.done.built()
 
 
 def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:

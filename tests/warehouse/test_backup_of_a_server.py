@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from crash.matrix import Visit, chains
 from postgres_fixtures import new_database
 from postgres_server import PostgresServer
 from pydantic import SecretStr
@@ -146,7 +147,7 @@ def test_whatever_a_warehouse_may_hold_comes_back_as_it_was(here: Settings) -> N
 
     assert (held(here), found.notes) == (rows, ())
     assert described(here) == made
-    assert len(rows['raw_app.accounts']) == 501 and rows["published.is_replaced"] == ["(1,2)"]
+    assert len(rows["raw_app.accounts"]) == 501 and rows["published.is_replaced"] == ["(1,2)"]
     assert len(made.rights) == 7 and len(made.finished) > 15
     # A sequence goes on where it was, and a generated key as well.
     run(here, "insert into raw_app.accounts (\"Na me\", number) values ('next', default)")
@@ -188,24 +189,24 @@ def test_views_of_others_are_not_lost_with_what_they_read(here: Settings) -> Non
     assert "a.t" in held(here)
 
 
-@pytest.mark.parametrize("point", ["dropped", "table_filled@2", "uncommitted", "committed"])
-@pytest.mark.parametrize("how", [CRASH_AT, DISK_FULL_AT])
+@pytest.mark.parametrize(
+    "chain", [each for each in chains() if each[0].command == "restore of a server"]
+)
 def test_a_restore_that_is_ended_leaves_the_old_state_or_the_new(
-    here: Settings, point: str, how: str
+    here: Settings, chain: tuple[Visit, ...]
 ) -> None:
     run(here, "create schema a; create table a.t as select 1 as n; create table a.u as select 1")
     take(here, here.backups)
     then = held(here)
     run(here, "update a.t set n = 2; drop table a.u; create table a.v ()")
     now = held(here)
-
-    done = sluice(here, "restore", "--replace", **{how: f"server.{point}"})
-
-    assert done.returncode == (-9 if how == CRASH_AT else 1), done.stderr
-    if how == DISK_FULL_AT:
-        assert "the disk is full" in done.stderr
-    assert held(here) == (then if point == "committed" else now)
-    assert restore(here, here.backups, replace=True).backup.backup_id
+    for visit in chain:
+        how = CRASH_AT if visit.kind == "kill" else DISK_FULL_AT
+        done = sluice(here, "restore", "--replace", **{how: visit.point})
+        assert done.returncode == (-9 if visit.kind == "kill" else 1), done.stderr
+        assert visit.kind == "kill" or "the disk is full" in done.stderr
+        assert held(here) == (then if visit.point == "server.committed" else now), visit
+    restore(here, here.backups, replace=True)
     assert held(here) == then
 
 

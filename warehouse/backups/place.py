@@ -93,7 +93,6 @@ class Place:
         self._write(_inventory(backup_id), zlib.compress(digest + b"\n" + body, _LEVEL))
         if self._local:
             os.sync()
-        crash_point("backup.inventoried")
 
     def read_inventory(self, backup_id: str) -> str:
         where = f"{self.root}/{_inventory(backup_id)}"

@@ -51,7 +51,8 @@ UNKNOWN: Final = f"""
 
 _SEQUENCE_OPTIONS: Final = """format(
     'increment by %s minvalue %s maxvalue %s start with %s cache %s'
-    || case when seqcycle then ' cycle' else '' end, seqincrement, seqmin, seqmax, seqstart, seqcache)"""
+    || case when seqcycle then ' cycle' else '' end,
+    seqincrement, seqmin, seqmax, seqstart, seqcache)"""
 # Those of identity columns come with their tables.
 SEQUENCES: Final = f"""
     select format('create sequence %s as %s %s', {_Q}, format_type(seqtypid, null),

@@ -45,7 +45,8 @@ def take(
             made = _made(settings, place)
             made = inventory.finished(made, time.monotonic() - started, place.bytes_added)
             inventory.write(place, made)
-        with explained(place, f"Backup {made.backup_id} is made, older ones are not removed"):
+        with explained(place, f"Backup {made.backup_id} is made, what follows it is not done"):
+            crash_point("backup.inventoried")
             removed = inventory.prune(place, keep) if keep is not None else []
     platform_log.append(settings, KIND, [_event(place, made, removed)])
     return Taken(made, tuple(removed))
