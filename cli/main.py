@@ -28,6 +28,7 @@ from cli import (
     up,
 )
 from warehouse.errors import SluiceError
+from warehouse.secrets import guard_logs, guard_output
 
 INTERRUPTED = 130
 
@@ -70,6 +71,8 @@ for command in (
 
 
 def main() -> None:
+    guard_output()
+    guard_logs()
     try:
         sluice.main(standalone_mode=False)
     except SluiceError as error:

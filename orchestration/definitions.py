@@ -24,7 +24,11 @@ from orchestration.measuring import metric_key, metric_names, metrics_step
 from orchestration.publishing import publish_step
 from orchestration.specs import asset_key, landing_spec, published_key
 from orchestration.writer import WRITER, writer
+from warehouse.secrets import guard_logs
 from warehouse.settings import settings
+
+# Code servers and run workers begin here.
+guard_logs()
 
 BUILD = "build"
 REPORT = "report"
