@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from catalog import definition
+from warehouse.builds import Build
 from warehouse.dbt import ensure_manifest
 from warehouse.errors import SettingsError
 from warehouse.platform_log import PLATFORM
@@ -26,6 +29,8 @@ class Column:
     classification: str
     required: bool = False
     aliases: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of a JSON object in a source: the classification of fields that differ from the whole."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,27 @@ class Catalog:
             for node in self.manifest.get("metrics", {}).values()
         }
 
+    @cached_property
+    def definitions(self) -> Mapping[str, str]:
+        """By dataset, what changes with anything that decides its rows, except its inputs."""
+        return {
+            key: definition.mark(self.node(each), self.manifest)
+            for key, each in self.datasets.items()
+        }
+
+    @cached_property
+    def clocked(self) -> frozenset[str]:
+        """The datasets whose rows depend on what “now” is."""
+        return frozenset(
+            key
+            for key, each in self.datasets.items()
+            if definition.reads_clock(self.node(each), self.manifest)
+        )
+
+    def built(self, keys: Iterable[str], at: datetime, last_day: date) -> dict[str, Build]:
+        """What the workshop is to remember of what was built of these."""
+        return {key: Build(self.definitions[key], last_day, at) for key in keys}
+
     def metrics_reading(self, key: str) -> tuple[str, ...]:
         return tuple(name for name, reads in self.metrics.items() if key in reads)
 
@@ -138,6 +164,10 @@ class Catalog:
 
     def descendants(self, key: str) -> frozenset[str]:
         return _reach([key], lambda each: self.children[each])
+
+    def in_order(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Each after those of them that it reads."""
+        return tuple(sorted(keys, key=lambda key: (len(self.ancestors(key)), key)))
 
     def layer(self, layer: str) -> tuple[Dataset, ...]:
         return tuple(each for each in self.datasets.values() if each.layer == layer)
@@ -276,7 +306,10 @@ def _dataset(
         owner=str(meta.get("owner", "")),
         tier=int(meta.get("tier", 3)),
         classification=classification,
-        columns=tuple(_column(each) for each in node["columns"].values()),
+        columns=tuple(
+            _column(each, classification if node["resource_type"] != "model" else "internal")
+            for each in node["columns"].values()
+        ),
         meta=meta,
         tags=tuple(node.get("tags") or ()),
         is_public=node["config"].get("access", node.get("access")) == "public",
@@ -289,14 +322,16 @@ def _dataset(
     )
 
 
-def _column(column: Mapping[str, Any]) -> Column:
+def _column(column: Mapping[str, Any], unmarked: str) -> Column:
+    """A contract speaks for all of its columns but those it marks; a model marks each one."""
     config = column.get("config") or {}
     meta = {**dict(column.get("meta") or {}), **dict(config.get("meta") or {})}
     return Column(
         name=column["name"],
         data_type=column.get("data_type") or "",
         description=(column.get("description") or "").strip(),
-        classification=str(meta.get("classification", "internal")),
+        classification=str(meta.get("classification", unmarked)),
         required=bool(meta.get("required", False)),
         aliases=tuple(meta.get("aliases", ())),
+        fields=dict(meta.get("fields") or {}),
     )

@@ -30,7 +30,9 @@ class Fault:
 @click.option("--fix", is_flag=True, help="This change mends what spent a budget.")
 @json_option
 def check(base: str | None, fix: bool, as_json: bool) -> None:
-    """Check this change: check files, service levels, error budgets.
+    """Check this change: check files, service levels, classification, error budgets.
+
+    A column that is classified lower than what reaches it is refused, and the way there is shown.
 
     A dataset of tier 1 whose error budget is spent takes fixes only: commits whose subject begins
     with "fix" or "revert", or --fix.
@@ -42,7 +44,11 @@ def check(base: str | None, fix: bool, as_json: bool) -> None:
     catalog = load_catalog(settings())
     changes = changes_since(catalog, base_of(base))
     known = budgets(settings())
-    faults = [*_promises(catalog), *([] if fix else _budgets(changes, known))]
+    faults = [
+        *_promises(catalog),
+        *_leaks(catalog),
+        *([] if fix else _budgets(changes, known)),
+    ]
     if as_json:
         say_json(
             {
@@ -69,6 +75,13 @@ def _promises(catalog: Catalog) -> Iterator[Fault]:
 
     for each in (*checks.problems(catalog), *service_levels.problems(catalog)):
         yield Fault("", each.what, each.remedy)
+
+
+def _leaks(catalog: Catalog) -> Iterator[Fault]:
+    from catalog import leaks
+
+    for each in leaks.problems(settings(), catalog):
+        yield Fault(each.dataset, each.what, each.remedy)
 
 
 def _budgets(changes: Sequence[Change], known: Sequence[Budget] | None) -> Iterator[Fault]:

@@ -36,6 +36,9 @@ DEFECTS = (
 @click.option("--next-day", is_flag=True, help="Land what one more day brings.")
 @click.option("--defect", type=click.Choice(DEFECTS), help="Land a delivery that is broken so.")
 @click.option("--mend", is_flag=True, help="Land the right delivery after a defect.")
+@click.option("--serve", type=click.Choice(["billing"]), help="Play this source's API on loopback.")
+@click.option("--port", type=int, default=8808, show_default=True, help="With --serve.")
+@click.option("--misbehave", is_flag=True, help="With --serve: errors, torn answers, full queues.")
 @json_option
 def simulate(
     size: str,
@@ -44,6 +47,9 @@ def simulate(
     next_day: bool,
     defect: str | None,
     mend: bool,
+    serve: str | None,
+    port: int,
+    misbehave: bool,
     as_json: bool,
 ) -> None:
     """Play the sample company's sources into the landing zone.
@@ -53,9 +59,13 @@ def simulate(
     sluice simulate --next-day            one more day
     sluice simulate --defect bad-rows     something goes wrong …
     sluice simulate --mend                … and the source sends it right
+    sluice simulate --serve billing       its API, to fetch from: docs/guides/sources.md
     """
-    if sum((next_day, defect is not None, mend)) > 1:
-        raise click.UsageError("Choose one of --next-day, --defect, --mend.")
+    if sum((next_day, defect is not None, mend, serve is not None)) > 1:
+        raise click.UsageError("Choose one of --next-day, --defect, --mend, --serve.")
+    if serve is not None:
+        serve_billing(port, misbehave)
+        return
     from ingestion.simulator import simulate as simulator
 
     if defect is not None:
@@ -74,6 +84,25 @@ def simulate(
             say_json(vars(summary))
         else:
             say(f"✓ {summary_line(summary)}")
+
+
+def serve_billing(port: int, misbehave: bool) -> None:
+    """Until somebody stops it; what it shows is what lies in this data folder's landing."""
+    import secrets
+    import threading
+    from pathlib import Path
+
+    from ingestion.simulator import billing_api
+
+    moods = billing_api.REAL if misbehave else billing_api.Moods()
+    api = billing_api.from_landing(Path(settings().landing_url), moods)
+    api.client, api.token = ("sluice", secrets.token_urlsafe(12)), secrets.token_urlsafe(12)
+    with billing_api.serving(api, port) as url:
+        say(f"✓ The billing API answers at {url}. Elsewhere, with another SLUICE_DATA_DIR:")
+        say(f"    export BILLING_API_URL={url}")
+        say(f"    export BILLING_API_CLIENT={api.client[0]} BILLING_API_SECRET={api.client[1]}")
+        say("    sluice ingest billing")
+        threading.Event().wait()
 
 
 def told(deliveries: Sequence[Broken], as_json: bool) -> None:

@@ -30,6 +30,7 @@ OFF = {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "SODA_CORE_TELEMETRY_ENABLED": "false",
     "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
 }
 
 

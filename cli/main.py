@@ -10,17 +10,21 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
 os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 
 import click
 
 from cli import (
     backup,
     check,
+    collect,
     data,
     demo,
+    develop,
     doctor,
     gate,
     incident,
+    ingest,
     metrics,
     published,
     runs,
@@ -53,8 +57,11 @@ for command in (
     demo.demo,
     runs.run,
     runs.replay,
+    develop.develop,
     status.status,
     data.simulate,
+    ingest.ingest,
+    collect.collect,
     data.query,
     data.set_aside,
     published.published,

@@ -22,13 +22,18 @@ from warehouse.settings import settings
     multiple=True,
     help="A dataset, its lineage (+name, name+), source:<name> or layer:<name>; repeatable.",
 )
+@click.option("--all", "everything", is_flag=True, help="Build everything, due or not.")
 @json_option
-def run(selection: tuple[str, ...], as_json: bool) -> None:
-    """Load what has landed, build, check and publish everything due (or a selection).
+def run(selection: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Load what has landed, build, check and publish what is due (or a selection, or --all).
+
+    Due is what would have other rows now: its inputs, its definition or the day have changed.
 
     A closed gate keeps everything downstream as it was; what is open is published all the same.
     """
-    outcome = run_and_report(selection, quiet=as_json)
+    if selection and everything:
+        raise click.UsageError("Name what to build, or say --all.")
+    outcome = run_and_report(selection, everything=everything, quiet=as_json)
     if as_json:
         say_json(outcome)
     if not outcome["success"]:
@@ -39,7 +44,9 @@ def run(selection: tuple[str, ...], as_json: bool) -> None:
         )
 
 
-def run_and_report(selection: Sequence[str] = (), *, quiet: bool = False) -> dict[str, object]:
+def run_and_report(
+    selection: Sequence[str] = (), *, everything: bool = False, quiet: bool = False
+) -> dict[str, object]:
     from orchestration.running import run as start
 
     started = time.monotonic()
@@ -50,7 +57,7 @@ def run_and_report(selection: Sequence[str] = (), *, quiet: bool = False) -> dic
             say(f"  {elapsed:6.1f}s  {text}", "red" if text.startswith("✗") else "")
             sys.stdout.flush()
 
-    outcome = start(selection, report=report)
+    outcome = start(selection, report=report, everything=everything)
     if not quiet:
         for problem in outcome.problems:
             say(f"  {problem}", "red")

@@ -24,6 +24,7 @@ def status(as_json: bool) -> None:
         "incidents": _incidents(),
         "quarantine": _quarantine(),
         "writer": _writer(),
+        "connectors": _connectors(),
     }
     if as_json:
         say_json(found)
@@ -110,6 +111,32 @@ def _writer() -> dict[str, str] | None:
     return is_writing(settings())
 
 
+def _connectors() -> list[dict[str, Any]]:
+    from ingestion.connectors.standing import standings
+
+    return [vars(each) for each in standings(settings())]
+
+
+def _print_connectors(found: list[dict[str, Any]]) -> None:
+    say()
+    say("Sources that are fetched (`sluice ingest`):")
+    say_table(
+        ["source", "by", "state", "last asked", "how far", "held back"],
+        [
+            (
+                each["source"],
+                each["kind"],
+                each["state"],
+                each["last_at"],
+                each["problem"]
+                or ", ".join(f"{name} {text}" for name, text in each["cursors"].items()),
+                each["lag"],
+            )
+            for each in found
+        ],
+    )
+
+
 def _print(found: dict[str, Any]) -> None:
     now = found["as_of"]
     published = found["published"]
@@ -187,3 +214,5 @@ def _print(found: dict[str, Any]) -> None:
             ],
             numbers=["rows", "files"],
         )
+    if found["connectors"]:
+        _print_connectors(found["connectors"])

@@ -46,6 +46,7 @@ class Desk:
         connection = duckdb.connect()
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set python_enable_replacements = false")
+        connection.execute("set enable_progress_bar = false")
         connection.execute(
             f"set memory_limit = '{self._settings.duckdb_memory_limit or MEMORY_LIMIT}'"
         )

@@ -17,7 +17,7 @@ from ingestion.ledger import SCHEMA, ensure_ledger, transaction
 from ingestion.reparse import QuarantineReplay, replay_quarantine
 from warehouse import platform_log
 from warehouse.clock import wall_clock
-from warehouse.connection import Connection
+from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
 
 LOG_KIND: Final = "heals"
@@ -52,11 +52,9 @@ def heal_quarantine(
 ) -> tuple[Healed, ...]:
     """Replay what a changed contract may explain now; tell where rows were won."""
     now = now or wall_clock()
-    contracts = read_contracts(settings).get(source, {})
     ensure_ledger(connection)
     connection.execute(_TABLE)
-    held = _held(connection, source)
-    changed = [each for each in contracts.values() if fingerprint(each) != held.get(each.entity)]
+    changed = _changed(settings, connection, source)
     healed: list[Healed] = []
     for contract in changed:
         if _waiting(connection, contract):
@@ -67,6 +65,20 @@ def heal_quarantine(
         # Only now: a process that is ended in between replays once more, to the same end.
         _hold(connection, contract, now)
     return tuple(healed)
+
+
+def has_other_contract(settings: Settings, connection: Connection, source: str) -> bool:
+    """Is a contract of this source another one than its rows were last held against?"""
+    try:
+        return bool(_changed(settings, connection, source))
+    except NO_SUCH_TABLE:
+        return True
+
+
+def _changed(settings: Settings, connection: Connection, source: str) -> list[Contract]:
+    contracts = read_contracts(settings).get(source, {})
+    held = _held(connection, source)
+    return [each for each in contracts.values() if fingerprint(each) != held.get(each.entity)]
 
 
 def fingerprint(contract: Contract) -> str:

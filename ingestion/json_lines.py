@@ -13,10 +13,11 @@ from ingestion.contracts import Contract
 from ingestion.inspection import Numbered, unpacked
 from ingestion.landing import Landing
 from ingestion.ledger import registered
+from ingestion.plain_json import has_nul
 from ingestion.sql_text import literal, names, quoted
 from ingestion.taking import Reading, Scope, Sink
 from ingestion.text_scan import without_mark
-from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, TOO_LONG
+from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, NUL, TOO_LONG
 
 _BLOCK: Final = 4 * 1024 * 1024
 # Rows of a scanned batch are one unit of DuckDB's parallelism.
@@ -223,7 +224,8 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
         )
         select batch_id, file, row_number, line as content,
             case when structure > 0 then structure when not is_json then {NOT_JSON}
-                when not is_object then {NOT_AN_OBJECT} else 0 end as structure,
+                when not is_object then {NOT_AN_OBJECT} when {has_nul("line")} then {NUL}
+                else 0 end as structure,
             unknown,
             case when len(unknown) > 0 then case {its_value} else
                     json_merge_patch(object, {literal(without_known)})

@@ -27,7 +27,7 @@ from ingestion.ledger import (
 )
 from ingestion.outcome import EntityLoad, LoadResult, Progress, explained, log
 from ingestion.parsing import parse
-from ingestion.raw import ensure_raw_tables
+from ingestion.raw import ensure_raw_tables, tidy
 from ingestion.survey import Survey, newest_landed, pending, survey
 from ingestion.taking import Taken
 from warehouse.clock import wall_clock
@@ -88,6 +88,7 @@ def load_source(
         else:
             with desk_before(settings, connection) as desk:
                 refused = _load(desk, landing, contracts, found, progress)
+            tidy(connection, contracts, {e: load.rows for e, load in progress.entities.items()})
         result = LoadResult(
             source,
             progress.entities,

@@ -13,7 +13,8 @@ import duckdb
 
 from ingestion.inspection import Refusal
 from ingestion.ledger import LOADED, REPLAYED, SKIPPED, Batch
-from warehouse import platform_log
+from warehouse import platform_log, troubles
+from warehouse.connection import EngineError
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
 
@@ -156,9 +157,11 @@ _NO_SPACE = ("No space left", "File too large", "max_temp_directory_size", "Disk
 
 @contextmanager
 def explained(settings: Settings) -> Iterator[None]:
-    """A full disk or memory in plain words."""
+    """A full disk, a full memory or a server's refusal in plain words."""
     try:
         yield
+    except EngineError as error:
+        raise troubles.explained(error) from error
     except (duckdb.Error, OSError) as error:
         text = str(error)
         is_full = isinstance(error, OSError) and error.errno in (

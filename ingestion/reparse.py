@@ -161,7 +161,7 @@ def _accept(desk: Desk, contract: Contract, now: datetime, accepted: dict[str, i
     accepted.update(counts)
     insert_good(desk.connection, contract, now, PARSED)
     desk.deliver(contract)
-    fit = desk.connection.execute(f"select file, row_number from {PARSED} where fault = 0")
+    fit = desk.connection.sql(f"select file, row_number from {PARSED} where fault = 0")
     with registered(desk.target, "sluice_fit", fit.to_arrow_table()):
         desk.target.execute(
             f"""update {SCHEMA}.quarantine as q set replayed_at = $now::timestamptz

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ingestion.aside import files_aside
 from ingestion.contracts import Contract, read_contracts
+from ingestion.healing import has_other_contract
 from ingestion.inspection import Inspected, Refusal, content_hash, inspect, passing_by
 from ingestion.landing import LandedFile, Landing
 from ingestion.ledger import WITHDRAWN, Known, known_files, set_aside_files
@@ -29,11 +30,17 @@ class Survey:
     uncontracted: set[str] = field(default_factory=set)
 
 
-def pending(settings: Settings, connection: Connection) -> dict[str, list[str]]:
+def pending(
+    settings: Settings,
+    connection: Connection,
+    sources: Collection[str] | None = None,
+) -> dict[str, list[str]]:
     """By source, the files that the next load will look at."""
     landing, waiting = Landing(settings), {}
     aside = files_aside(settings, connection, has_ledger=has_ledger(connection))
     for source, entities in read_contracts(settings).items():
+        if sources is not None and source not in sources:
+            continue
         known = known_files(connection, source) if has_ledger(connection) else {}
         files = [
             file
@@ -46,6 +53,26 @@ def pending(settings: Settings, connection: Connection) -> dict[str, list[str]]:
             if file.path not in aside
         ]
     return waiting
+
+
+def reasons_to_load(
+    settings: Settings, connection: Connection, sources: Collection[str]
+) -> dict[str, str]:
+    """By source, what a load of it would find to do; a source that has nothing is not there."""
+    if not has_ledger(connection):
+        return dict.fromkeys(sources, "nothing of it was loaded yet")
+    found = {
+        source: f"{len(files)} file{'s' if len(files) > 1 else ''} to be loaded"
+        for source, files in pending(settings, connection, sources).items()
+        if files
+    }
+    gone = files_aside(settings, connection, has_ledger=True) - set_aside_files(connection)
+    for source in sources:
+        if any(path.startswith(f"{source}/") for path in gone):
+            found.setdefault(source, "a file of it was set aside")
+        if has_other_contract(settings, connection, source):
+            found.setdefault(source, "its contract has changed")
+    return found
 
 
 def newest_landed(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from ingestion.contracts import Column, Contract
+from ingestion.plain_json import is_odd
 from ingestion.sql_text import literal, names
 
 PARSED: Final = "sluice_parsed"
@@ -16,6 +17,7 @@ PARSED: Final = "sluice_parsed"
 
 NOT_JSON, NOT_AN_OBJECT, UNKNOWN_COLUMN = 1, 2, 3
 FIELD_COUNT, OPEN_QUOTE, TOO_LONG = 4, 5, 6
+NUL, ODD_EXTRA = 7, 8
 _REASONS: Final = {
     NOT_JSON: "the line is not valid JSON",
     NOT_AN_OBJECT: "the line is JSON, but no object",
@@ -23,8 +25,14 @@ _REASONS: Final = {
     FIELD_COUNT: "it has too few or too many fields",
     OPEN_QUOTE: "a quote is not closed, or stands where none may",
     TOO_LONG: "the line is longer than the contract's max_line_bytes",
+    NUL: "it holds the character U+0000, which not every database can keep",
+    ODD_EXTRA: "a column that the contract does not have is no plain JSON",
 }
 _FIRST_COLUMN_FAULT: Final = 10
+# Every database and every language has these; a year beyond is a slip of the pen.
+_FIRST_DAY, _LAST_DAY = "date '0001-01-01'", "date '9999-12-31'"
+_FIRST_TIME = "timestamptz '0001-01-01 00:00:00+00'"
+_END_OF_TIME = "timestamptz '9999-12-31 23:59:59.999999+00'"
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,8 @@ def judged(contract: Contract, texts: str, *, has_types: bool = False) -> str:
     (`has_types`: values that have a type of their own already).
     """
     typed = ",\n".join(
-        f"{_value(column, f't{n}', has_types)} as c{n}" for n, column in enumerate(contract.columns)
+        f"{_value(contract, column, f't{n}', has_types)} as c{n}"
+        for n, column in enumerate(contract.columns)
     )
     return f"""
         with texts as ({texts}),
@@ -118,19 +127,26 @@ def _codes(number: int) -> tuple[int, int]:
     return _FIRST_COLUMN_FAULT + 2 * number, _FIRST_COLUMN_FAULT + 2 * number + 1
 
 
-def _value(column: Column, text: str, has_types: bool) -> str:
+def _value(contract: Contract, column: Column, text: str, has_types: bool) -> str:
     kind = column.data_type
     if kind == "varchar":
         return f"cast({text} as varchar)" if has_types else text
     if kind == "json":
-        return f"to_json({text})" if has_types else f"try_cast({text} as json)"
+        value = f"to_json({text})" if has_types else f"try_cast({text} as json)"
+        odd = is_odd(f"{value}::varchar", is_rewritten=contract.format == "jsonl")
+        return f"case when {odd} then null else {value} end"
     return f"try_cast({text} as {kind})"
 
 
 def _fault(contract: Contract, has_types: bool) -> str:
     cases = ["when structure > 0 then structure"]
+    if has_types:
+        texts = (n for n, c in enumerate(contract.columns) if c.data_type == "varchar")
+        cases += [f"when contains(c{n}, chr(0)) then {NUL}" for n in texts]
     if contract.on_drift == "quarantine":
         cases.append(f"when len(unknown) > 0 then {UNKNOWN_COLUMN}")
+    odd_extra = is_odd("extra::varchar", is_rewritten=contract.format == "jsonl")
+    cases.append(f"when extra is not null and ({odd_extra}) then {ODD_EXTRA}")
     for n, column in enumerate(contract.columns):
         empty, wrong = _codes(n)
         if column.is_required:
@@ -144,15 +160,18 @@ def _fault(contract: Contract, has_types: bool) -> str:
 def _misfit(column: Column, text: str, value: str, has_types: bool) -> str:
     """True where a value is there and is none of this type, or only by losing something."""
     kind = column.data_type
-    if kind in {"varchar", "json"}:
-        return "" if kind == "varchar" or has_types else f"{text} is not null and {value} is null"
+    if kind == "varchar":
+        return ""
     lost = f"{text} is not null and {value} is null"
+    if kind == "json":
+        return lost
     if kind in {"bigint", "integer"} or kind.startswith("decimal"):
         # A cast rounds 12.345 to 12.35 and 12.7 to 13: that would be another amount.
         exact = f"try_cast({text} as decimal(38,12))"
         return f"{text} is not null and ({value} is null or {exact} is distinct from {value})"
-    if kind == "date" and not has_types:
-        return f"{lost} or length({text}) > 10"
+    if kind == "date":
+        more = "" if has_types else f" or length({text}) > 10"
+        return f"{lost}{more} or {value} not between {_FIRST_DAY} and {_LAST_DAY}"
     if kind == "timestamptz":
-        return f"{lost} or not isfinite({value})"
+        return f"{lost} or {value} not between {_FIRST_TIME} and {_END_OF_TIME}"
     return lost

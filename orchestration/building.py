@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 
 import dagster as dg
 
@@ -11,13 +12,17 @@ from orchestration.dbt_tests import DataTest
 from orchestration.progress import say
 from orchestration.retrying import told
 from orchestration.run_log import log_models
+from orchestration.scope import UNCHANGED, is_due_only
 from orchestration.specs import asset_key, dataset_key, dataset_spec
+from orchestration.watch import Watch
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
+from quality.due import Due
 from quality.evaluate import evaluate
 from quality.evaluation import Evaluation, closed
 from quality.holes import ask_for_holes, log_filled
-from warehouse import dbt
+from warehouse import builds, dbt
+from warehouse.clock import last_day, wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.settings import settings
 from warehouse.workshop import connect
@@ -27,7 +32,7 @@ Event = dg.MaterializeResult[None] | dg.AssetCheckResult
 GOOD = ("success", "pass", "warn")
 
 
-def seeds_step(catalog: Catalog, seeds: Sequence[Dataset]) -> dg.AssetsDefinition:
+def seeds_step(catalog: Catalog, seeds: Sequence[Dataset], watch: Watch) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="seeds",
         description="Small reference data that lives in the repository.",
@@ -37,8 +42,17 @@ def seeds_step(catalog: Catalog, seeds: Sequence[Dataset]) -> dg.AssetsDefinitio
     )
     @told("seeds")
     def load_seeds(context: dg.AssetExecutionContext) -> Iterator[Event]:
-        outcome = dbt.run(settings(), ["seed"])
+        keys = [each.key for each in seeds]
+        wanted = sorted(watch.look(keys).build if is_due_only(context) else keys)
+        yield from (_unchanged(catalog, key) for key in sorted(set(keys) - set(wanted)))
+        if not wanted:
+            context.log.info("no seed has changed")
+            return
+        at = wall_clock()
+        names = [catalog[key].name for key in wanted]
+        outcome = dbt.run(settings(), ["seed", "--select", *names])
         _stop_unless_run(context, outcome, "seeds")
+        _note(catalog, outcome, at)
         by_id = {each.unique_id: each for each in seeds}
         for node in outcome.nodes:
             if node.status == "success" and node.unique_id in by_id:
@@ -48,7 +62,9 @@ def seeds_step(catalog: Catalog, seeds: Sequence[Dataset]) -> dg.AssetsDefinitio
     return load_seeds
 
 
-def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> dg.AssetsDefinition:
+def build_step(
+    catalog: Catalog, branch: Branch, tests: Sequence[DataTest], watch: Watch
+) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=branch.name,
         description=f"Build {branch.layer} from {', '.join(branch.sources) or 'reference data'}.",
@@ -62,11 +78,16 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
     @told(branch.name)
     def build(context: dg.AssetExecutionContext) -> Iterator[Event]:
         chosen = [dataset_key(key) for key in context.selected_asset_keys]
+        found = watch.look(chosen) if is_due_only(context) else Due(dict.fromkeys(chosen, ""), {})
+        as_it_was = [key for key in catalog.in_order(chosen) if key not in found.build]
+        for key, why in found.build.items():
+            context.log.info(f"{key}: {why}")
         buildable, withheld = downstream.buildable(
-            catalog, gate.states(settings(), catalog.datasets), chosen
+            catalog, gate.states(settings(), catalog.datasets), found.build
         )
-        if buildable:
-            gate.mark_pending(settings(), buildable, context.run_id)
+        wanted = [each for each in tests if each.dataset.key in {*buildable, *found.judge}]
+        if buildable or wanted:
+            at = gate.mark_pending(settings(), buildable, context.run_id)
             crash_point("build.marked")
             with closing(connect(settings())) as connection:
                 holes = ask_for_holes(catalog, connection, buildable)
@@ -76,7 +97,7 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
                     "build",
                     "--select",
                     *[_selector(catalog[key]) for key in sorted(buildable)],
-                    *[each.selector for each in tests if each.dataset.key in buildable],
+                    *[each.selector for each in wanted],
                     # Unit tests prove logic before a merge; a run is about data.
                     "--exclude-resource-type",
                     "unit_test",
@@ -87,16 +108,19 @@ def build_step(catalog: Catalog, branch: Branch, tests: Sequence[DataTest]) -> d
             )
             crash_point("build.built")
             _stop_unless_run(context, outcome, branch.name)
+            _note(catalog, outcome, at)
             log_models(settings(), catalog, outcome.nodes, context.run_id)
             if holes:
                 with closing(connect(settings())) as connection:
                     for hole in log_filled(settings(), catalog, connection, holes):
                         say(context, f"✓ healed {hole.key}: {hole}; built anew")
-            yield from _events(context, catalog, outcome, tests)
+            yield from _events(context, catalog, outcome, tests, as_it_was)
             if not outcome.success:
                 _judge(catalog, outcome, tests, buildable, context.run_id)
-            _report(context, branch, outcome)
+            _report(context, branch, outcome, len(chosen) - len(found.build))
             _stop_if_bad(context, outcome, branch.name)
+        else:
+            yield from (_unchanged(catalog, key) for key in as_it_was)
         if withheld:
             why = "; ".join(f"{key}: {reason}" for key, reason in sorted(withheld.items()))
             say(context, f"✗ {branch.name}: {len(withheld)} withheld ({why})")
@@ -117,16 +141,20 @@ def _events(
     catalog: Catalog,
     outcome: dbt.Outcome,
     tests: Sequence[DataTest],
+    as_it_was: Sequence[str],
 ) -> Iterator[Event]:
     by_id = {each.unique_id: each for each in tests}
     wanted = context.selected_asset_check_keys
+    found = {key: _unchanged(catalog, key) for key in as_it_was}
     for node in outcome.nodes:
         key = catalog.keys_by_unique_id.get(node.unique_id)
         if key is not None and node.status == "success":
             metadata: dict[str, float | int] = {"seconds": round(node.seconds, 3)}
             if node.rows is not None:
                 metadata["dagster/row_count"] = node.rows
-            yield dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=metadata)
+            found[key] = dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=metadata)
+    # Dagster wants to hear of a dataset after those that it reads.
+    yield from (found[key] for key in catalog.in_order(found))
     for node in outcome.nodes:
         test = by_id.get(node.unique_id)
         if test is not None and node.status != "skipped" and test.spec.key in wanted:
@@ -162,7 +190,27 @@ def _judge(
     gate.record(settings(), [*verdicts.values(), *evaluations], run_id)
 
 
-def _report(context: dg.AssetExecutionContext, branch: Branch, outcome: dbt.Outcome) -> None:
+def _unchanged(catalog: Catalog, key: str) -> dg.MaterializeResult[None]:
+    """Dagster skips what reads an asset that says nothing; so it says that it is as it was."""
+    return dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=UNCHANGED)
+
+
+def _note(catalog: Catalog, outcome: dbt.Outcome, at: datetime) -> None:
+    """Remember in the workshop what was built, and from which definition."""
+    built = [
+        key
+        for node in outcome.nodes
+        if node.status == "success"
+        and (key := catalog.keys_by_unique_id.get(node.unique_id)) is not None
+    ]
+    if built:
+        with closing(connect(settings())) as connection:
+            builds.note(connection, catalog.built(built, at, last_day(settings())))
+
+
+def _report(
+    context: dg.AssetExecutionContext, branch: Branch, outcome: dbt.Outcome, not_due: int
+) -> None:
     models = [each for each in outcome.nodes if each.unique_id.startswith("model.")]
     checked = [each for each in outcome.nodes if each.unique_id.startswith("test.")]
     good = sum(each.status == "success" for each in models)
@@ -170,7 +218,8 @@ def _report(context: dg.AssetExecutionContext, branch: Branch, outcome: dbt.Outc
     sign = "✓" if outcome.success else "✗"
     say(
         context,
-        f"{sign} {branch.name}: {good}/{len(models)} models, {passed}/{len(checked)} tests",
+        f"{sign} {branch.name}: {good}/{len(models)} models, {passed}/{len(checked)} tests"
+        + (f", {not_due} not due" if not_due else ""),
     )
 
 

@@ -9,12 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from catalog.catalog import Catalog, Dataset
 from orchestration.branches import Branch
-from orchestration.specs import asset_key
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,14 @@ class DataTest:
     selector: str
     description: str
     is_error: bool
+    reads: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
+        import dagster as dg
+
+        from orchestration.specs import asset_key
+
         return dg.AssetCheckSpec(
             self.name,
             asset=asset_key(self.dataset),
@@ -65,6 +71,7 @@ def data_tests(catalog: Catalog, built: Sequence[Branch]) -> tuple[DataTest, ...
                 selector=node["name"],
                 description=(node.get("description") or "").strip(),
                 is_error=str(node["config"].get("severity", "error")).lower() == "error",
+                reads=frozenset(reads),
             )
         )
     return tuple(found)

@@ -9,7 +9,9 @@ from catalog.catalog import Catalog
 from orchestration.branches import Branch
 from orchestration.progress import say
 from orchestration.retrying import told
+from orchestration.scope import is_due_only
 from orchestration.specs import asset_key, dataset_key
+from orchestration.watch import Watch
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
 from quality.evaluate import evaluate
@@ -20,7 +22,7 @@ from warehouse.workshop import connect
 CHECK = "gate"
 
 
-def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
+def gate_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"gate_{branch.name}",
         description="Soda checks of these datasets; anything but a pass or a warning shuts.",
@@ -43,8 +45,12 @@ def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
     @told(f"gate {branch.name}")
     def shut_or_open(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = [dataset_key(check.asset_key) for check in context.selected_asset_check_keys]
+        wanted = sorted(_to_be_judged(watch, chosen) if is_due_only(context) else chosen)
+        if not wanted:
+            context.log.info(f"gate {branch.name}: nothing to be judged again")
+            return
         with closing(connect(settings())) as connection:
-            evaluations = evaluate(settings(), catalog, connection, sorted(chosen))
+            evaluations = evaluate(settings(), catalog, connection, wanted)
         gate.record(settings(), evaluations, context.run.run_id)
         shut = [each for each in evaluations if not each.is_open]
         sign = "✗" if shut else "✓"
@@ -62,6 +68,13 @@ def gate_step(catalog: Catalog, branch: Branch) -> dg.AssetChecksDefinition:
             )
 
     return shut_or_open
+
+
+def _to_be_judged(watch: Watch, keys: Sequence[str]) -> set[str]:
+    """What was just loaded or built, what is not open, what its checks might say otherwise of."""
+    states = gate.states(settings(), keys)
+    shut = {key for key, state in states.items() if not state.is_plainly_open}
+    return shut | watch.look(set(keys) - shut).judge.keys()
 
 
 def explanation(evaluation: Evaluation) -> dict[str, dg.MetadataValue]:

@@ -11,15 +11,19 @@ from ingestion.load import load_source
 from orchestration.branches import Branch
 from orchestration.progress import say
 from orchestration.retrying import told
+from orchestration.scope import UNCHANGED, is_due_only
 from orchestration.specs import asset_key, dataset_key, dataset_spec
+from orchestration.watch import Watch
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
 from quality.evaluation import closed
+from warehouse import builds
+from warehouse.clock import last_day
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
 
-def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
+def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefinition:
     (source,) = branch.sources
 
     @dg.multi_asset(
@@ -34,11 +38,18 @@ def load_step(catalog: Catalog, branch: Branch) -> dg.AssetsDefinition:
     @told(f"load {source}")
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         chosen = {dataset_key(key) for key in context.selected_asset_keys}
-        gate.mark_pending(settings(), [each.key for each in branch.datasets], context.run_id)
+        keys = [each.key for each in branch.datasets]
+        if is_due_only(context) and not watch.look(keys).build:
+            context.log.info(f"{source} has landed nothing new")
+            for key in sorted(chosen):
+                yield dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=UNCHANGED)
+            return
+        at = gate.mark_pending(settings(), keys, context.run_id)
         with closing(connect(settings())) as connection:
             for healed in heal_quarantine(settings(), connection, source):
                 say(context, f"✓ {healed}")
             result = load_source(settings(), connection, source)
+            builds.note(connection, catalog.built(keys, at, last_day(settings())))
         if result.refused:
             # Nothing of a source is loaded while one of its files is refused: none of it is whole.
             reason = "; ".join(f"{each.file}: {each.reason}" for each in result.refused)

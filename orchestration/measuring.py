@@ -8,8 +8,10 @@ import dagster as dg
 
 from catalog.catalog import Catalog
 from orchestration.progress import say
+from orchestration.scope import is_due_only
 from orchestration.specs import published_key
 from orchestration.writer import RETRIES
+from serving import asked
 from serving import metrics as serving_metrics
 from serving.definitions import Metric
 from warehouse.errors import SluiceError
@@ -32,16 +34,20 @@ def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
     )
     def measure(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         wrong: list[str] = []
-        found = serving_metrics.list_metrics(settings())
+        known = serving_metrics.list_metrics(settings())
+        now = asked.marks(settings(), known)
+        before = asked.remembered(settings()) if is_due_only(context) else {}
+        answered = {name for name, mark in now.items() if before.get(name) == mark}
+        chosen = [each for each in known if metric_key(each.name) in context.selected_asset_keys]
+        found = [each for each in chosen if each.name not in answered]
         for metric in found:
             key = metric_key(metric.name)
-            if key not in context.selected_asset_keys:
-                continue
             try:
                 value, when = newest(metric)
             except SluiceError as error:
                 wrong.append(f"{metric.name}: {error.what}")
                 continue
+            answered.add(metric.name)
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata={
@@ -50,8 +56,11 @@ def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
                     "unit": metric.unit,
                 },
             )
+        asked.remember(settings(), now, answered)
         sign = "✗" if wrong else "✓"
-        say(context, f"{sign} metrics: {len(found) - len(wrong)} of {len(found)} answered")
+        rest = len(chosen) - len(found)
+        note = f", {rest} others read nothing new" if rest else ""
+        say(context, f"{sign} metrics: {len(found) - len(wrong)} of {len(found)} answered{note}")
         if wrong:
             raise dg.Failure("; ".join(wrong), allow_retries=False)
 

@@ -7,13 +7,13 @@ import dagster as dg
 from catalog.catalog import Catalog
 from orchestration.progress import say
 from orchestration.retrying import told
+from orchestration.scope import UNCHANGED, is_due_only
 from orchestration.specs import published_key, published_spec
+from orchestration.telling import tell_people
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
-from serving import budgets
-from serving.notifications import notify
 from warehouse import publish
-from warehouse.errors import SluiceError
+from warehouse.published_already import shows_already
 from warehouse.settings import settings
 
 STEP = "publish"
@@ -30,12 +30,19 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
     @told(STEP)
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
+        if is_due_only(context) and shows_already(settings(), plan):
+            say(context, "✓ publish: consumers see all of it already")
+            tell_people(lambda line: say(context, line))
+            for dataset in catalog.public():
+                if any(each.fresh for each in plan if each.name == dataset.name):
+                    yield dg.MaterializeResult(asset_key=published_key(dataset), metadata=UNCHANGED)
+            return
         snapshot = publish.publish(settings(), plan, context.run_id)
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
         say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
-        _tell(context)
+        tell_people(lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
         for dataset in catalog.public():
             if dataset.name in fresh:
@@ -48,14 +55,3 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
                 )
 
     return switch
-
-
-def _tell(context: dg.AssetExecutionContext) -> None:
-    """What the new snapshot knows of incidents and promises, to those who are to know it."""
-    try:
-        budgets.export(settings())
-        for line in notify(settings()).lines:
-            say(context, line)
-    except SluiceError as error:
-        # The snapshot is out; what went wrong with telling of it must not make it look otherwise.
-        say(context, f"✗ nobody was told: {error}")

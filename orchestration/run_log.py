@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from catalog.catalog import Catalog
 from warehouse import dbt, platform_log
 from warehouse.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 RUNS, MODELS = "runs", "models"
 RUN_LABEL = "sluice/run"
@@ -44,6 +46,13 @@ def logged(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> Ite
         "seconds": round(time.monotonic() - started, 3),
     }
     platform_log.append(settings, RUNS, [{**known, **ended}])
+
+
+def log_idle(settings: Settings, run_id: str, job: str) -> None:
+    """A run that found nothing to do, and so was none of Dagster's."""
+    known = {"run_id": run_id, "job": job, "trigger": BY_HAND_TOOL, "selection": []}
+    ended = {"event": "ended", "outcome": "success", "failed_steps": [], "seconds": 0.0}
+    platform_log.append(settings, RUNS, [{"event": "started", **known}, {**known, **ended}])
 
 
 def _trigger(tags: Mapping[str, str]) -> str:

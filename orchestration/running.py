@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 from catalog.catalog import Catalog, Dataset, load_catalog
 from orchestration.interrupting import interrupts_noticed
+from orchestration.jobs import BUILD, PUBLISH, REPORT
+from orchestration.planning import Plan, plan
 from orchestration.progress import Reporter, reporting
 from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
+from orchestration.scope import SCOPE, Scope
+from orchestration.telling import tell_people
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings, settings
 
@@ -43,22 +47,47 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
-def run(selection: Sequence[str] = (), *, report: Reporter, jobs: Sequence[str] = ()) -> RunOutcome:
-    """Build everything due, or a selection; then report and publish, whatever the gates say.
-
-    `jobs` names those that shall run, where that is not all of them.
+def run(
+    selection: Sequence[str] = (),
+    *,
+    report: Reporter,
+    jobs: Sequence[str] = (),
+    everything: bool = False,
+) -> RunOutcome:
+    """Build what is due, a selection, or everything; then report and publish, whatever the gates
+    say. `jobs` names those that shall run, where that is not all of them.
     """
     prepare_dagster_home(settings())
+    catalog = load_catalog(settings())
+    chosen = chosen_datasets(catalog, selection)
+    is_whole = chosen is None and not jobs
+    planned = plan(catalog, BUILD, report) if is_whole and not everything else None
+    if planned is not None:
+        report(str(planned))
+        chosen = tuple(catalog[key] for key in sorted(planned.candidates))
+        if planned.is_idle and not _reports_idly(planned) and not planned.is_to_publish:
+            tell_people(report)
+            return RunOutcome(planned.run_id, True, ())
+    scope: Scope = "due" if is_whole and not everything else "named" if chosen else "all"
+    return _run(catalog, chosen, selection, report, jobs, scope, planned)
+
+
+def _run(
+    catalog: Catalog,
+    chosen: Sequence[Dataset] | None,
+    selection: Sequence[str],
+    report: Reporter,
+    jobs: Sequence[str],
+    scope: Scope,
+    planned: Plan | None,
+) -> RunOutcome:
+    import dagster as dg
+
+    from orchestration.definitions import defs, jobs_in_order
+
     # The step says what happened; libraries speak through the log of the run.
     for library in ("dagster", "soda"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    catalog = load_catalog(settings())
-    chosen = chosen_datasets(catalog, selection)
-
-    import dagster as dg
-
-    from orchestration.definitions import BUILD, REPORT, defs, jobs_in_order
-
     results: list[dg.ExecuteInProcessResult] = []
     problems: list[str] = []
     with (
@@ -67,42 +96,60 @@ def run(selection: Sequence[str] = (), *, report: Reporter, jobs: Sequence[str] 
         interrupts_noticed() as stop_if_interrupted,
     ):
         for name, keys, _ in jobs_in_order(catalog):
-            due = keys if chosen is None else _due(catalog, name, keys, chosen)
+            # After what was due, what follows from it is found out on the way.
+            is_all = chosen is None or (scope == "due" and name != BUILD)
+            wanted = keys if is_all else _of_chosen(catalog, name, keys, chosen or ())
             if jobs and name not in jobs:
                 continue
-            if name == REPORT and not jobs and not _reports(chosen is None, results):
+            if name == REPORT and not jobs and not _reports(scope, results, planned):
                 continue
-            if due:
-                asked = selection if name == BUILD else ()
-                results.append(_execute(instance, defs.resolve_job_def(name), due, asked))
+            if wanted:
+                # What follows from a selection is what is due after it.
+                tags: dict[str, str] = {
+                    TRIGGER: BY_HAND_TOOL,
+                    SELECTION: " ".join(selection) if name == BUILD else "",
+                    SCOPE: scope if name == BUILD or scope == "all" else "due",
+                }
+                results.append(_execute(instance, defs.resolve_job_def(name), wanted, tags))
                 stop_if_interrupted()
                 problems += _problems(results[-1])
-    return RunOutcome(results[0].run_id, all(each.success for each in results), tuple(problems))
+    run_id = planned.run_id if planned is not None and planned.is_idle else results[0].run_id
+    return RunOutcome(run_id, all(each.success for each in results), tuple(problems))
 
 
-def _reports(is_whole: bool, results: Sequence[dg.ExecuteInProcessResult]) -> bool:
+def _reports_idly(planned: Plan) -> bool:
+    """Is a run that builds nothing to load the platform's log?"""
+    wanted = settings().report
+    return planned.is_to_report if wanted == "needed" else wanted == "always"
+
+
+def _reports(
+    scope: Scope, results: Sequence[dg.ExecuteInProcessResult], planned: Plan | None
+) -> bool:
     """After a selection only if there is an incident to open, or one that it may have closed."""
+    if planned is not None and planned.is_idle:
+        return _reports_idly(planned)
     if settings().report != "needed":
         return settings().report == "always"
-    if is_whole or not results or not all(each.success for each in results):
+    if scope != "named" or not results or not all(each.success for each in results):
         return True
     from serving.incidents import published_incidents
 
     return any(each.is_open for each in published_incidents(settings()))
 
 
-def _due(
+def _of_chosen(
     catalog: Catalog, job: str, keys: Sequence[dg.AssetKey], chosen: Sequence[Dataset]
 ) -> list[dg.AssetKey]:
     """Of a job's assets those that were chosen; what follows a build is done as a whole."""
-    from orchestration.definitions import BUILD, PUBLISH
     from orchestration.measuring import metric_key
-    from orchestration.specs import asset_key
+    from orchestration.specs import asset_key, landing_key
 
     if job == BUILD:
         # Reference data is loaded as a whole.
         whole = catalog.layer("seeds") if any(each.layer == "seeds" for each in chosen) else ()
         wanted = {asset_key(each) for each in (*chosen, *whole)}
+        wanted |= {landing_key(each.source, each.name) for each in chosen if each.layer == "raw"}
         return [key for key in keys if key in wanted]
     if job == PUBLISH:
         reached = {each.key for each in chosen}
@@ -119,13 +166,13 @@ def _execute(
     instance: dg.DagsterInstance,
     job: dg.JobDefinition,
     keys: Sequence[dg.AssetKey],
-    selection: Sequence[str],
+    tags: dict[str, str],
 ) -> dg.ExecuteInProcessResult:
     return job.execute_in_process(
         instance=instance,
         asset_selection=list(keys),
         raise_on_error=False,
-        tags={TRIGGER: BY_HAND_TOOL, SELECTION: " ".join(selection)},
+        tags=tags,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 

@@ -15,7 +15,7 @@ from orchestration.run_log import BY_HAND_TOOL, RUN_LABEL, TRIGGER
 from warehouse.errors import LockedError
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import settings
-from warehouse.workshop import connect, is_begun
+from warehouse.workshop import connect, is_begun, is_writing
 
 
 def daily(build: Job) -> dg.ScheduleDefinition:
@@ -26,6 +26,17 @@ def daily(build: Job) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Everything due, every day at 04:00 UTC.",
+    )
+
+
+def fetching(fetch: Job) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="fetch",
+        job=fetch,
+        cron_schedule="*/15 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Ask every source what is new, every fifteen minutes.",
     )
 
 
@@ -45,7 +56,10 @@ def landed(build: Job) -> dg.SensorDefinition:
             return dg.SkipReason(f"Nothing has landed below {settings().landing_url} yet.")
         if cursor == context.cursor:
             return dg.SkipReason("No file has landed since the last look.")
-        if context.cursor is None and not waiting():
+        if is_writing(settings()):
+            # It may be fetching and loading just these files: the look after it decides.
+            return dg.SkipReason("A run is writing the warehouse.")
+        if not waiting():
             return dg.SensorResult(
                 skip_reason="All that has landed is loaded already.", cursor=cursor
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dagster as dg
 
 from catalog.catalog import Catalog, Column, Dataset
@@ -50,7 +52,12 @@ def dataset_spec(catalog: Catalog, dataset: Dataset) -> dg.AssetSpec:
     )
 
 
-def landing_spec(dataset: Dataset) -> dg.AssetSpec:
+def landing_spec(dataset: Dataset, *, is_fetched: bool = False) -> dg.AssetSpec:
+    """What lies in landing; if a step of ours fetches it, it should have looked of late."""
+    hours = (dataset.meta.get("service_level") or {}).get("freshness_hours")
+    fresh = None
+    if is_fetched and hours:
+        fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=float(hours)))
     return dg.AssetSpec(
         landing_key(dataset.source, dataset.name),
         description=f"Files as {dataset.source} sent them: landing/{dataset.source}/{dataset.name}",
@@ -58,6 +65,7 @@ def landing_spec(dataset: Dataset) -> dg.AssetSpec:
         kinds={str(dataset.meta.get("format", "file"))},
         owners=_owners(dataset),
         tags={"sluice/source": dataset.source},
+        freshness_policy=fresh,
     )
 
 

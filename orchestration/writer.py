@@ -7,8 +7,12 @@ import dagster as dg
 from catalog.catalog import load_catalog
 from orchestration.deploys import note_deploy
 from orchestration.guarding import guarded
+from orchestration.jobs import BUILD
 from orchestration.progress import tell
 from orchestration.run_log import logged
+from orchestration.scope import scope_of
+from orchestration.watch import Watch
+from warehouse.errors import SluiceError
 from warehouse.settings import settings
 from warehouse.workshop import writing
 
@@ -37,3 +41,16 @@ def writer(context: dg.InitResourceContext) -> Iterator[None]:
     ):
         note_deploy(settings(), load_catalog(settings()))
         yield
+        _confirm(instance, run_id)
+
+
+def _confirm(instance: dg.DagsterInstance, run_id: str) -> None:
+    """After a build of what was due: what was not still holds."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.job_name != BUILD or scope_of(run) != "due":
+        return
+    try:
+        Watch(load_catalog(settings())).confirm(run_id)
+    except SluiceError as error:
+        # What was built is built: that nobody could look once more is no fault of it.
+        tell(f"… what was not due is not confirmed: {error.what}")

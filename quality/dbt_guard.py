@@ -18,7 +18,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from catalog.catalog import Catalog, load_catalog
 from quality import downstream, gate
 from quality.gate_state import is_gated
-from warehouse import dbt, workshop
+from warehouse import dbt, masks, workshop
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT, Settings, settings
 
@@ -31,6 +31,10 @@ class Plugin(BasePlugin):  # type: ignore[misc]
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         takes: list[Any] = ["VARCHAR[]", "VARCHAR"]
         conn.create_function(FUNCTION, consult, takes, "VARCHAR", side_effects=True)
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Models hash with a key that no SQL shows."""
+        masks.give_key(cursor, settings())
 
 
 def consult(unique_ids: Sequence[str], file: str) -> str:

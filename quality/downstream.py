@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
+from catalog import keys
 from catalog.catalog import Catalog
 from quality.gate_state import GATED_LAYERS, GateState, is_gated
 from warehouse.publish import PublicTable
@@ -81,8 +83,10 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
                     PublicColumn(column.name, column.description) for column in dataset.columns
                 ),
                 # A view follows what it reads without being built.
-                build="" if dataset.materialized == "view" else own.run_id,
+                build="" if dataset.materialized == "view" else own.built_by or own.run_id,
                 partition_by=dataset.partition_by,
+                key=keys.key(catalog, dataset),
+                indexes=keys.indexes(dataset),
             )
         )
     return tuple(tables)
@@ -91,14 +95,38 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
 def newer_inputs(
     catalog: Catalog, states: Mapping[str, GateState], key: str
 ) -> tuple[GateState, ...]:
-    """What a dataset reads and has not read since it changed (after a run of a selection)."""
+    """What changed above a dataset after it was built (by a run of a selection), if it would be
+    built otherwise now.
+
+    It would not where a dataset between them was built anew since and gave the same rows.
+    """
     own = states.get(key, GateState(key)).built_at
-    if own is None:
+    if own is None or not is_outrun(catalog, states, key):
         return ()
     above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))
     newer = [each for each in above if each.changed_at is not None and each.changed_at > own]
     order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
     return tuple(sorted(newer, key=lambda each: (-order[catalog[each.key].layer], each.key)))
+
+
+def is_outrun(catalog: Catalog, states: Mapping[str, GateState], key: str) -> bool:
+    """Has a dataset that it reads changed since it was built, or is one of them outrun itself?"""
+    seen: dict[str, bool] = {}
+
+    def outrun(each: str) -> bool:
+        if each not in seen:
+            built = states.get(each, GateState(each)).built_at
+            seen[each] = any(
+                _changed_after(states.get(parent, GateState(parent)), built) or outrun(parent)
+                for parent in catalog[each].parents
+            )
+        return seen[each]
+
+    return outrun(key)
+
+
+def _changed_after(state: GateState, moment: datetime | None) -> bool:
+    return state.changed_at is not None and moment is not None and state.changed_at > moment
 
 
 def _blame(state: GateState) -> str:

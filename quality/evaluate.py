@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from catalog.catalog import Catalog, Dataset
-from quality import comparing, gate, history, own_checks, soda
+from quality import comparing, gate, history, own_checks, soda, standards
 from quality.checks import (
     CHECKS_DIR,
     CheckFile,
@@ -115,6 +115,8 @@ def evaluate(
             window.newest if window is not None else None,
             arrived_at=window.arrived_at if window is not None else None,
             content=contents.get(each.key, ""),
+            judged_by=standards.mark(catalog, each, folder),
+            judged_on=now[each.key].date(),
         )
     spent = (time.perf_counter() - started) / max(1, len(wanted))
     return tuple(replace(found[key], seconds=spent) for key in wanted)

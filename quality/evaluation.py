@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from quality.check_file import DeclaredCheck
@@ -93,6 +93,10 @@ class Evaluation:
     """When the oldest of the rows that are new to the gate were received."""
     content: str = ""
     """What tells a model's rows from other ones; empty where nobody could look."""
+    judged_by: str = ""
+    """What tells the checks from other ones; empty where none were run."""
+    judged_on: date | None = None
+    """The day that it was for the dataset: the company's, or the platform's own."""
 
     @property
     def is_open(self) -> bool:

@@ -26,8 +26,11 @@ def states(settings: Settings, keys: Iterable[str]) -> dict[str, GateState]:
     return {key: read(known[key], now) if key in known else GateState(key) for key in keys}
 
 
-def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
-    """Close the gates of what is about to be loaded or rebuilt, until it is evaluated."""
+def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> datetime:
+    """Close the gates of what is about to be loaded or rebuilt, until it is evaluated.
+
+    Gives the moment that counts as the build's.
+    """
     now = wall_clock()
 
     def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
@@ -39,9 +42,32 @@ def mark_pending(settings: Settings, keys: Iterable[str], run_id: str) -> None:
                 "reason": f"{_run(run_id)} is rebuilding it, or was ended while it did",
                 "run_id": run_id,
                 "built_at": now.isoformat(),
+                "built_by": run_id,
                 "checks": [],
             }
             for state in before.values()
+        ]
+
+    change(settings, keys, events)
+    return now
+
+
+def confirm(settings: Settings, keys: Iterable[str], run_id: str) -> None:
+    """Say of open gates that they still hold: nothing that they were judged on has changed."""
+
+    def events(before: Mapping[str, GateState]) -> list[dict[str, Any]]:
+        return [
+            {
+                "key": state.key,
+                "state": "open",
+                "confirms": True,
+                "since": iso(state.since),
+                "open_since": iso(state.open_since),
+                "run_id": run_id,
+                "checks": [],
+            }
+            for state in before.values()
+            if state.is_plainly_open
         ]
 
     change(settings, keys, events)
@@ -89,7 +115,11 @@ def carried(state: GateState) -> dict[str, Any]:
         "seen": state.seen,
         "changed_at": iso(state.changed_at),
         "built_at": iso(state.built_at),
+        "built_by": state.built_by,
         "content": state.content,
+        "judged_at": iso(state.judged_at),
+        "judged_by": state.judged_by,
+        "judged_on": iso(state.judged_on),
         "override": plain_override(state.override),
     }
 
@@ -124,7 +154,11 @@ def _judged(
         # As old as its build: what is built in the same step has read it.
         "changed_at": iso((before.built_at or now) if news else before.changed_at),
         "built_at": iso(before.built_at),
+        "built_by": before.built_by,
         "content": evaluation.content,
+        "judged_at": iso(now),
+        "judged_by": evaluation.judged_by,
+        "judged_on": iso(evaluation.judged_on),
         "seconds": round(evaluation.seconds, 4),
         "checks": [asdict(check) for check in evaluation.checks],
         "override": None,

@@ -1,14 +1,15 @@
 """Gate events in the platform log, and a summary of them that saves reading it all.
 
 The events are the truth. The summary beside them names the last event it knows; newer ones are
-read from the log, and a summary whose event is not there any more is not believed.
+read from the log, and a summary whose event is not there any more is not believed. An event that
+confirms a state changes nothing of it but when it was last found to hold.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import fsspec
@@ -28,12 +29,23 @@ Event = Mapping[str, Any]
 def latest(settings: Settings) -> dict[str, Event]:
     """The newest event of every key."""
     last, known = _summary(settings)
-    newer: dict[str, Event] = {}
+    newer: list[Event] = []
     for event in platform_log.read_newest_first(settings, KIND):
         if last is not None and event["event_id"] == last:
-            return {**known, **newer}
-        newer.setdefault(event["key"], event)
-    return newer
+            return _after(known, reversed(newer))
+        newer.append(event)
+    return _after({}, reversed(newer))
+
+
+def _after(known: Mapping[str, Event], events: Iterable[Event]) -> dict[str, Event]:
+    """What is known of every key after these events, the oldest of which comes first."""
+    found = dict(known)
+    for event in events:
+        if not event.get("confirms"):
+            found[event["key"]] = event
+        elif event["key"] in found:
+            found[event["key"]] = {**found[event["key"]], "confirmed_at": event["logged_at"]}
+    return found
 
 
 def append(
@@ -50,8 +62,7 @@ def append(
             return
         platform_log.append(settings, KIND, added)
         crash_point("gate.event_written")
-        known |= {event["key"]: event for event in added}
-        _write_summary(settings, added[-1]["event_id"], known)
+        _write_summary(settings, added[-1]["event_id"], _after(known, added))
         crash_point("gate.summary_written")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from catalog.catalog import BUILT_LAYERS, Dataset
@@ -50,14 +50,33 @@ class GateState:
     """When rows came or were built that are other ones than before."""
     built_at: datetime | None = None
     """When it was last built, whether its rows changed or not."""
+    built_by: str = ""
+    """The run that did."""
     content: str = ""
     """What tells its rows from other ones; empty for a source, whose batches do."""
+    judged_at: datetime | None = None
+    judged_by: str = ""
+    """What it was held against: changes with its check file and its dbt tests."""
+    judged_on: date | None = None
+    confirmed_at: datetime | None = None
+    """When a run last found that nothing of it was due."""
     override: Override | None = None
     kind: str = ""
 
     @property
     def is_open(self) -> bool:
         return self.state == "open"
+
+    @property
+    def is_plainly_open(self) -> bool:
+        """Open because its checks hold."""
+        return self.is_open and self.override is None
+
+    @property
+    def passed_at(self) -> datetime | None:
+        """When it was last found to hold, by its checks or because nothing had changed."""
+        known = [each for each in (self.judged_at, self.confirmed_at) if each is not None]
+        return max(known) if self.is_plainly_open and known else None
 
     @property
     def is_overridden(self) -> bool:
@@ -89,6 +108,11 @@ def read(event: Mapping[str, Any], now: datetime) -> GateState:
         seen=event.get("seen"),
         changed_at=_instant(event.get("changed_at")),
         built_at=_instant(event.get("built_at")),
+        built_by=event.get("built_by") or "",
+        judged_at=_instant(event.get("judged_at")),
+        judged_by=event.get("judged_by") or "",
+        judged_on=_day(event.get("judged_on")),
+        confirmed_at=_instant(event.get("confirmed_at")),
         override=_override(event.get("override")),
         kind=event.get("kind") or "",
         content=event.get("content") or "",
@@ -120,8 +144,12 @@ def plain_override(override: Override | None) -> dict[str, Any] | None:
     return {**asdict(override), "until": override.until.isoformat()}
 
 
-def iso(value: datetime | None) -> str | None:
+def iso(value: date | None) -> str | None:
     return value.isoformat() if value is not None else None
+
+
+def _day(value: str | None) -> date | None:
+    return date.fromisoformat(value) if value else None
 
 
 def _instant(value: str | None) -> datetime | None:

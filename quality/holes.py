@@ -70,6 +70,14 @@ def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) ->
     return tuple(found)
 
 
+def asked_for(connection: Connection) -> frozenset[str]:
+    """The models of which somebody asked for days that no build has filled yet."""
+    if not exists(connection, BOOKS, "backfills"):
+        return frozenset()
+    rows = connection.execute(f"select distinct model from {BOOKS}.backfills").fetchall()
+    return frozenset(model for (model,) in rows)
+
+
 def log_filled(
     settings: Settings,
     catalog: Catalog,
@@ -110,7 +118,7 @@ def _compared(catalog: Catalog, model: Dataset) -> str:
         ),
         held as (
             select {partition} as partition_on, count(*) as row_count
-            from {model.relation} group by all
+            from {model.relation} group by 1
         )
         select partition_on, coalesce(built.row_count, 0), coalesce(held.row_count, 0)
         from built full join received using (partition_on) full join held using (partition_on)

@@ -204,6 +204,26 @@ def arrival_check(dataset: Dataset, batches: Batches, as_of: datetime) -> CheckR
     return _stale(dataset, end + timedelta(days=1), as_of, "")
 
 
+def freshness(
+    connection: Connection,
+    datasets: Sequence[Dataset],
+    now: Mapping[str, datetime],
+) -> tuple[tuple[str, CheckResult], ...]:
+    """Of those that promise it, how fresh they are at this moment."""
+    promised = [each for each in datasets if freshness_hours(each) is not None]
+    raw = [each for each in promised if each.layer == "raw"]
+    ledger = batches(connection, raw, {}, {each.key: 1 for each in raw}, now) if raw else {}
+    return tuple(
+        (
+            each.key,
+            arrival_check(each, ledger[each.key], now[each.key])
+            if each.layer == "raw"
+            else column_freshness_check(connection, each, now[each.key]),
+        )
+        for each in promised
+    )
+
+
 def column_freshness_check(
     connection: Connection, dataset: Dataset, as_of: datetime
 ) -> CheckResult:

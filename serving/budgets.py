@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import duckdb
 import fsspec
 
 from serving.published import open_published
+from warehouse.connection import NO_SUCH_TABLE
 from warehouse.errors import SettingsError
 from warehouse.settings import Settings
+from warehouse.snapshots import current_id
 
 TABLE = "platform_error_budgets"
 FILE = "error_budgets.json"
@@ -39,14 +40,14 @@ def budgets(settings: Settings) -> Sequence[Budget] | None:
     """None where nobody knows: nothing was published, or no file of budgets is there."""
     if settings.error_budgets:
         return _from_file(settings.error_budgets)
-    if not settings.published_path.exists():
+    if current_id(settings) is None:
         return None
     connection = open_published(settings)
     try:
         rows = connection.execute(
             f"select {', '.join(FIELDS)}, is_spent from {TABLE} order by 1, 2"
         ).fetchall()
-    except duckdb.CatalogException:
+    except NO_SUCH_TABLE:
         return None
     finally:
         connection.close()
@@ -59,6 +60,7 @@ def export(settings: Settings) -> None:
     if found is None or settings.error_budgets:
         return
     path = settings.published_dir / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     aside.write_text(json.dumps([asdict(each) for each in found], indent=1))
     aside.replace(path)

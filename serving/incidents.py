@@ -12,12 +12,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Literal
 
-import duckdb
-
 from quality.runbooks import runbook
 from serving.published import fetch, nearest, open_published, published_tables
 from warehouse import platform_log, snapshots
 from warehouse.clock import wall_clock
+from warehouse.connection import NO_SUCH_COLUMN
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
 
@@ -175,7 +174,7 @@ def _published(settings: Settings) -> list[dict[str, Any]] | None:
             return None
         try:
             return fetch(connection, f"select {', '.join(COLUMNS)} from {TABLE}").records()
-        except duckdb.BinderException as error:
+        except NO_SUCH_COLUMN as error:
             raise IncidentError(
                 f"The published {TABLE} is of another version: {str(error).splitlines()[0]}",
                 remedy="`sluice run` publishes it anew.",

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, date, timedelta
 
-import duckdb
-
 from catalog.catalog import load_catalog
 from serving.conditions import Condition
 from serving.definitions import Metric, describe
@@ -18,6 +16,7 @@ from serving.questions import compile_sql
 from serving.semantics import load_semantics
 from warehouse import snapshots
 from warehouse.clock import as_of, wall_clock
+from warehouse.connection import ENGINE_ERRORS, NO_SUCH_COLUMN, NO_SUCH_TABLE
 from warehouse.settings import Settings
 
 
@@ -64,14 +63,14 @@ def query(
             answer = fetch(connection, sql)
             asked.row_count = len(answer.rows)
             return answer
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
+    except (*NO_SUCH_TABLE, *NO_SUCH_COLUMN) as error:
         raise QueryError(
             f"The published snapshot does not hold what {', '.join(metrics)} needs: "
             f"{str(error).splitlines()[0]}",
             remedy="`sluice run` builds and publishes what is newer than the snapshot; "
             "`sluice status` says whether a closed gate keeps it back.",
         ) from error
-    except duckdb.Error as error:
+    except ENGINE_ERRORS as error:
         raise QueryError(
             f"The question cannot be answered: {str(error).splitlines()[0]}",
             remedy="Compare each filter's value with its dimension's type "

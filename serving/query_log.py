@@ -49,10 +49,10 @@ def logged(
         )
 
 
-def tables_of(sql: str) -> tuple[str, ...]:
+def tables_of(sql: str, dialect: str = "duckdb") -> tuple[str, ...]:
     """The tables that a query names; none of one that cannot be parsed."""
     try:
-        parsed = sqlglot.parse_one(sql, dialect="duckdb")
+        parsed = sqlglot.parse_one(sql, dialect=dialect)
     except sqlglot.errors.SqlglotError:
         return ()
     own = {each.alias for each in parsed.find_all(exp.CTE)}

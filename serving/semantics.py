@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.published import SCHEMA
+from warehouse.connection import Engine
 from warehouse.dbt import ensure_manifest
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
@@ -39,7 +40,7 @@ class Dimension:
 class Semantics:
     """One semantic manifest with its compiler; kept for as long as the project is unchanged."""
 
-    def __init__(self, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, manifest: Mapping[str, Any], target: Engine = "duckdb") -> None:
         self.manifest = on_published(manifest)
         refuse_dropped_filters(self.manifest)
         self.metrics: dict[str, Mapping[str, Any]] = {
@@ -50,7 +51,7 @@ class Semantics:
                 "The dbt project declares no metrics.",
                 remedy="Declare them in dbt_project/models/metrics/*.yml.",
             )
-        self._engine = _engine(self.manifest)
+        self._engine = _engine(self.manifest, target)
         self._dimensions: dict[str, tuple[Dimension, ...]] = {}
 
     def dimensions(self, metric: str) -> tuple[Dimension, ...]:
@@ -122,12 +123,12 @@ class Semantics:
 def load_semantics(settings: Settings) -> Semantics:
     ensure_manifest(settings)
     path = settings.dbt_target_path / SEMANTIC_MANIFEST
-    return _load(path, path.stat().st_mtime_ns)
+    return _load(path, path.stat().st_mtime_ns, settings.target)
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, _modified: int) -> Semantics:
-    return Semantics(json.loads(path.read_text()))
+def _load(path: Path, _modified: int, target: Engine) -> Semantics:
+    return Semantics(json.loads(path.read_text()), target)
 
 
 def on_published(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,11 +163,12 @@ def _time(model: Mapping[str, Any], measure: Mapping[str, Any]) -> Mapping[str, 
     return found
 
 
-def _engine(manifest: Mapping[str, Any]) -> Any:
+def _engine(manifest: Mapping[str, Any], target: Engine) -> Any:
     # Imported here: MetricFlow costs most of a second, and most commands never ask a metric.
     from metricflow.engine.metricflow_engine import MetricFlowEngine
     from metricflow.protocols.sql_client import SqlEngine
     from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+    from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
     from metricflow_semantics.model.dbt_manifest_parser import (
         parse_manifest_from_dbt_generated_manifest,
     )
@@ -175,8 +177,10 @@ def _engine(manifest: Mapping[str, Any]) -> Any:
     class CompileOnly:
         """What MetricFlow asks of a client when it only compiles."""
 
-        sql_engine_type = SqlEngine.DUCKDB
-        sql_plan_renderer = DuckDbSqlPlanRenderer()
+        sql_engine_type, sql_plan_renderer = {
+            "duckdb": (SqlEngine.DUCKDB, DuckDbSqlPlanRenderer()),
+            "postgres": (SqlEngine.POSTGRES, PostgresSQLSqlPlanRenderer()),
+        }[target]
 
         def close(self) -> None: ...
 

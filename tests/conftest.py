@@ -11,8 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 from platform_under_test import WATCHER, BooksWorkshop, Demo, Sluice, sluice_in
+from postgres_fixtures import postgres
 
 from warehouse.settings import PROJECT_ROOT, settings
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +32,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demo:
     Made once, whichever of the processes that run the tests comes first; nobody changes it.
     """
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "the-demo"
-    folder.mkdir(exist_ok=True)
+    shared = base if worker_id == "master" else base.parent
+    # Who writes tests may keep the demo from one session to the next.
+    folder = Path(os.environ.get("SLUICE_TEST_DEMO") or shared / "the-demo")
+    folder.mkdir(parents=True, exist_ok=True)
     printed, log = folder / "printed.txt", folder / "connections.log"
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -69,13 +74,21 @@ def module_demo(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Sluice:
 
 
 def copy_of(demo: Demo, folder: Path) -> Sluice:
-    """Landed files never change, so they are linked."""
     source = demo.sluice.folder
-    shutil.copytree(source / "data" / "landing", folder / "data" / "landing", copy_function=link)
+    link_landing(demo, folder)
     for name in ("warehouse", "published", "simulator", "books", "dbt"):
         shutil.copytree(source / "data" / name, folder / "data" / name, symlinks=True)
     shutil.copytree(source / "dagster", folder / "dagster", symlinks=True)
     return sluice_in(folder)
+
+
+def link_landing(demo: Demo, folder: Path) -> None:
+    """Landed files never change, so they are linked."""
+    shutil.copytree(
+        demo.sluice.folder / "data" / "landing",
+        folder / "data" / "landing",
+        copy_function=link,
+    )
 
 
 def link(source: str, target: str) -> None:

@@ -10,9 +10,11 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,9 @@ class PostgresServer:
     port: int
     user: str
     database: str
+    # End it as a loss of power would; and start it again on what is on its disk.
+    kill: Callable[[], None] = lambda: None
+    start: Callable[[], None] = lambda: None
 
     @property
     def dsn(self) -> str:
@@ -76,15 +81,47 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServe
         _run(folder / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8",
              "--no-sync", "--locale=C", owner=owner, home=home)  # fmt: skip
         options = " ".join(f"-c {k}={v}" for k, v in {**FAST, **(settings or {})}.items())
-        _run(folder / "pg_ctl", "-D", data, "-w", "-l", home / "log",
-             "-o", f"-k {home} -c listen_addresses='' {options}", "start",
-             owner=owner, home=home)  # fmt: skip
+
+        def start() -> None:
+            _run(folder / "pg_ctl", "-D", data, "-w", "-l", home / "log",
+                 "-o", f"-k {home} -c listen_addresses='' {options}", "start",
+                 owner=owner, home=home)  # fmt: skip
+
+        def kill() -> None:
+            _kill(int((data / "postmaster.pid").read_text().split()[0]))
+            # Where nobody collects dead processes, the next start would take it for a living one.
+            for lock in (data / "postmaster.pid", home / ".s.PGSQL.5432.lock"):
+                lock.unlink(missing_ok=True)
+
+        start()
         try:
-            yield PostgresServer(str(home), 5432, "postgres", "postgres")
+            yield PostgresServer(str(home), 5432, "postgres", "postgres", kill, start)
         finally:
             _run(folder / "pg_ctl", "-D", data, "-m", "immediate", "stop", owner=owner, home=home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _kill(pid: int) -> None:
+    """The server and all that it started, at once; its memory is free again afterwards."""
+    family = [pid]
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        family += [int(path.parent.name)] if parent == pid else []
+    for each in family:
+        os.kill(each, signal.SIGKILL)
+    while any(_is_running(each) for each in family):
+        time.sleep(0.01)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _owner() -> pwd.struct_passwd | None:

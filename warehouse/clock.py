@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import fsspec
 
@@ -22,6 +22,11 @@ def as_of(settings: Settings) -> datetime:
         return _utc(settings.as_of)
     simulated = _simulated(settings)
     return simulated if simulated is not None else wall_clock()
+
+
+def last_day(settings: Settings) -> date:
+    """The last day that is over, as the macro of this name has it."""
+    return as_of(settings).date() - timedelta(days=1)
 
 
 def _simulated(settings: Settings) -> datetime | None:

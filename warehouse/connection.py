@@ -45,8 +45,13 @@ class NoSuchTableError(EngineError):
     """A relation, or its schema, is not there."""
 
 
+class NoSuchColumnError(EngineError):
+    """A column is not there."""
+
+
 ENGINE_ERRORS = (duckdb.Error, EngineError)
 NO_SUCH_TABLE = (duckdb.CatalogException, NoSuchTableError)
+NO_SUCH_COLUMN = (duckdb.BinderException, NoSuchColumnError)
 
 
 def engine(connection: Connection) -> Engine:

@@ -105,7 +105,7 @@ class _Pump:
         os.close(self._writing)
         self._thread.join()
         if self._failure is not None and self._failure is not error:
-            raise self._failure from None
+            raise self._failure
 
     def _copy(self) -> None:
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse import postgres
+from warehouse import masks, postgres
 from warehouse.clock import as_of
 from warehouse.engine_words import engine_message
 from warehouse.errors import SluiceError
@@ -93,6 +93,37 @@ def run(
     return _invoke(settings, command, manifest=_manifest(settings), on_event=on_event)
 
 
+def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Every model's SQL by its id, as macros write it in this environment; opens no warehouse."""
+    command = ["compile", "--select", "resource_type:model", "--indirect-selection", "empty"]
+    before = {name: os.environ.get(name) for name in environment}
+    try:
+        os.environ.update(environment)
+        result = _result(
+            settings,
+            [*command, "--no-populate-cache", "--no-introspect"],
+            manifest=_manifest(settings),
+            on_event=None,
+        )
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    outcome = _outcome(result, ("compile",))
+    if not outcome.success:
+        broken = next((each.message for each in outcome.nodes if each.status == "error"), "")
+        raise SluiceError(
+            f"The dbt project cannot be compiled: {outcome.error or broken}",
+            remedy="Correct the file that dbt names, then run again.",
+        )
+    return {
+        item.node.unique_id: item.node.compiled_code or item.node.raw_code
+        for item in getattr(result.result, "results", None) or ()
+    }
+
+
 def is_running() -> bool:
     """Is it we who run dbt in this process, and not a person's own `dbt` command?"""
     return _running.is_set()
@@ -121,6 +152,17 @@ def _invoke(
     manifest: Manifest | None,
     on_event: Callable[[Any], None] | None,
 ) -> Outcome:
+    result = _result(settings, command, manifest=manifest, on_event=on_event)
+    return _outcome(result, tuple(command))
+
+
+def _result(
+    settings: Settings,
+    command: Sequence[str],
+    *,
+    manifest: Manifest | None,
+    on_event: Callable[[Any], None] | None,
+) -> dbtRunnerResult:
     _prepare_environment(settings)
     from dbt.cli.main import dbtRunner
 
@@ -153,12 +195,11 @@ def _invoke(
         os.chdir(settings.dbt_project_dir)
         _running.set()
         os.environ["SLUICE_GATES_WERE_ASKED"] = "yes"
-        result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+        return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
     finally:
         _running.clear()
         os.environ.pop("SLUICE_GATES_WERE_ASKED", None)
         os.chdir(folder)
-    return _outcome(result, tuple(command))
 
 
 def _prepare_environment(settings: Settings) -> None:
@@ -175,6 +216,7 @@ def _prepare_environment(settings: Settings) -> None:
             os.environ[f"SLUICE_POSTGRES_{name.upper()}"] = where[name]
         # dbt keeps variables with this prefix out of everything that it writes.
         os.environ["DBT_ENV_SECRET_SLUICE_POSTGRES_PASSWORD"] = where["password"]
+        os.environ["PGOPTIONS"] = masks.session_options(settings)
 
 
 def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:

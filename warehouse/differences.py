@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import duckdb
 
 from warehouse import versions
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 from warehouse.snapshots import reading
+from warehouse.targets import on_postgres
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class TableDifference:
     same_content: bool
 
 
+@on_postgres("warehouse.snapshot_rows.comparing:differences")
 def differences(settings: Settings, before: str, after: str) -> tuple[TableDifference, ...]:
     """What changed between two kept snapshots, table by table."""
     with reading(settings, before) as first, reading(settings, after) as second:
@@ -44,7 +47,7 @@ def differences(settings: Settings, before: str, after: str) -> tuple[TableDiffe
     return tuple(found)
 
 
-def _structure(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
+def _structure(connection: Connection) -> dict[str, tuple[str, ...]]:
     rows = connection.execute(
         "select table_name, list(column_name order by column_index) from duckdb_columns()"
         " where schema_name = 'published' and table_name not like '\\_%' escape '\\' group by all"
@@ -53,7 +56,7 @@ def _structure(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ..
 
 
 def _content(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     name: str,
     columns: tuple[str, ...] | None,
     *,
@@ -67,13 +70,13 @@ def _content(
     return (int(row[0]), row[1]) if row else None
 
 
-def _written_once(*snapshots: duckdb.DuckDBPyConnection) -> set[str]:
+def _written_once(*snapshots: Connection) -> set[str]:
     """Tables whose rows the same publish wrote: they need not be read to be called the same."""
     found = [_origins(each) for each in snapshots]
     return {name for name, _ in set.intersection(*found)}
 
 
-def _origins(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+def _origins(connection: Connection) -> set[tuple[str, str]]:
     try:
         rows = connection.execute(
             f"select table_name, written_in from {versions.TABLE} where written_in <> ''"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from warehouse.connection import EngineError, NoSuchTableError
+from warehouse.connection import EngineError, NoSuchColumnError, NoSuchTableError
 from warehouse.errors import LockedError, SettingsError, SluiceError
 from warehouse.secrets import redacted, remember
 from warehouse.settings import Settings
@@ -46,15 +46,9 @@ class PostgresConnection:
         self.raw = raw
 
     def execute(self, query: str, parameters: Any = None) -> Any:
-        import psycopg
-
         text = placed(query) if parameters else query
-        try:
+        with translated():
             return self.raw.execute(text.encode(), parameters or None)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise NoSuchTableError(said(error)) from error
-        except psycopg.Error as error:
-            raise EngineError(said(error)) from error
 
     def cursor(self) -> PostgresConnection:
         """A second session, as DuckDB's cursor is one."""
@@ -66,6 +60,21 @@ class PostgresConnection:
 
     def close(self) -> None:
         self.raw.close()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """psycopg's errors as those that rooms catch; the original stays their cause."""
+    import psycopg
+
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise NoSuchTableError(said(error)) from error
+    except psycopg.errors.UndefinedColumn as error:
+        raise NoSuchColumnError(said(error)) from error
+    except psycopg.Error as error:
+        raise EngineError(said(error)) from error
 
 
 def placed(query: str) -> str:
@@ -84,6 +93,21 @@ def placed(query: str) -> str:
 def said(error: Exception) -> str:
     """The server's first line: what follows may quote rows."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's five-letter code of an error; empty if the server had no part in it."""
+    return str(getattr(error.__cause__, "sqlstate", None) or "")
+
+
+def lost(error: BaseException) -> bool:
+    """Did the session end under our hands?"""
+    import psycopg
+
+    state = sqlstate(error)
+    if state:
+        return state.startswith("08") or state in ("57P01", "57P02", "57P03", "25P03")
+    return isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def parts(settings: Settings) -> dict[str, str]:

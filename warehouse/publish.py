@@ -8,7 +8,7 @@ full disk or an error at any point before leaves them where they were.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,11 @@ from pathlib import Path
 import duckdb
 
 from warehouse import (
+    clear_tables,
     history,
+    masks,
     platform_log,
+    remasking,
     retention,
     snapshot_file,
     snapshot_tables,
@@ -25,6 +28,7 @@ from warehouse import (
     versions,
     workshop,
 )
+from warehouse.clear_tables import ClearTable
 from warehouse.clock import as_of, wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.errors import PublishError
@@ -32,6 +36,7 @@ from warehouse.settings import Settings
 from warehouse.snapshot_file import AREA, Base
 from warehouse.snapshots import PublicColumn, PublishedTable, Snapshot
 from warehouse.switching import exclusive, explained, point_to, remove_leftovers, sync
+from warehouse.targets import on_postgres
 from warehouse.versions import Change, Relation, Version
 
 __all__ = ["PublicTable", "publish"]
@@ -45,7 +50,9 @@ class PublicTable:
 
     `build` names the run that built and judged it: the same name, the same rows. Empty where
     nobody knows; then the rows are compared. `partition_by` is the day of a table of which a run
-    rebuilds only the touched days.
+    rebuilds only the touched days. `key` and `indexes` are columns by which consumers look rows up;
+    only PostgreSQL has indexes. `masked` are its personal columns: hashes in what everybody
+    reads, clear beside it.
     """
 
     name: str
@@ -60,6 +67,9 @@ class PublicTable:
     columns: tuple[PublicColumn, ...] = ()
     build: str = ""
     partition_by: str = ""
+    key: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    masked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,8 @@ class Planned:
     origin: Relation | None
     before: PublishedTable | None
     is_copied: bool
+    clear: Relation | None = None
+    """Its rows without any mask, where it has one."""
 
     @property
     def stays_in_place(self) -> bool:
@@ -86,6 +98,7 @@ class Made:
     action: versions.Action = "kept"
 
 
+@on_postgres("warehouse.snapshot_rows.publishing:publish")
 def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> Snapshot:
     """Make and switch to a new snapshot. Call it as the workshop's one writer."""
     started = time.perf_counter()
@@ -96,12 +109,16 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
         now = wall_clock()
         snapshot_id = f"{now:%Y%m%d-%H%M%S-%f}"
         aside = snapshots.folder(settings) / f".{snapshot_id}.tmp"
+        clear_aside = clear_tables.aside_of(settings, snapshot_id)
         try:
             with explained(settings, STILL_SERVED):
-                made = _build(settings, aside, tables, snapshot_id, now, run_id)
+                made = _build(settings, aside, clear_aside, tables, snapshot_id, now, run_id)
                 crash_point("publish.checkpointed")
                 sync(aside)
                 crash_point("publish.synced")
+                if clear_aside.exists():
+                    clear_tables.keep(settings, clear_aside, snapshot_id)
+                crash_point("publish.clear_kept")
                 aside.rename(snapshots.snapshot_path(settings, snapshot_id))
                 sync(snapshots.folder(settings))
                 crash_point("publish.renamed")
@@ -112,14 +129,15 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
         with explained(settings, f"snapshot {snapshot_id} is published, and not yet in the log"):
             gone = retention.prune(settings, now)
             crash_point("publish.pruned")
+            remasking.remask_kept(settings, {each.name: each.masked for each in tables})
             snapshot = snapshots.show(settings, snapshot_id)
             seconds = time.perf_counter() - started
-            platform_log.append(settings, snapshots.KIND, [_event(snapshot, made, gone, seconds)])
+            platform_log.append(settings, snapshots.KIND, [event(snapshot, made, gone, seconds)])
             crash_point("publish.logged")
     return snapshot
 
 
-def _event(
+def event(
     snapshot: Snapshot, made: Sequence[Made], gone: Sequence[str], seconds: float
 ) -> dict[str, object]:
     return {
@@ -147,6 +165,7 @@ def _event(
 def _build(
     settings: Settings,
     aside: Path,
+    clear_aside: Path,
     tables: Sequence[PublicTable],
     snapshot_id: str,
     now: datetime,
@@ -157,9 +176,16 @@ def _build(
         versions.leave_mark(connection, snapshot_id)
         crash_point("publish.begun")
         try:
-            base = snapshot_file.begin(connection, settings, aside)
+            signatures = _signatures(connection, settings, tables)
+            base = snapshot_file.begin(connection, settings, aside, signatures)
             crash_point("publish.file_made")
-            planned = _plan(connection, tables, base, snapshot_id)
+            base_id = base.snapshot.snapshot_id if base is not None else None
+            clear = clear_tables.before(connection, settings, base_id)
+            planned = _plan(connection, tables, base, snapshot_id, signatures, clear)
+            to_clear = [found for each in planned if (found := _clear_table(each)) is not None]
+            if to_clear:
+                clear_tables.write(connection, settings, base_id, clear_aside, to_clear)
+            crash_point("publish.clear_written")
             if base is not None and base.is_copied:
                 stay = {each.table.name for each in planned if each.stays_in_place}
                 there = {key.partition(".")[2] for key in versions.relations(connection, AREA)}
@@ -190,8 +216,8 @@ def _build(
             _quietly(connection, "rollback")
             raise
         finally:
-            _quietly(connection, f"detach {snapshot_file.PREVIOUS}")
-            _quietly(connection, f"detach {AREA}")
+            for each in (snapshot_file.PREVIOUS, clear_tables.BEFORE, clear_tables.AREA, AREA):
+                _quietly(connection, f"detach {each}")
     finally:
         connection.close()
     return made
@@ -202,6 +228,8 @@ def _plan(
     tables: Sequence[PublicTable],
     base: Base | None,
     snapshot_id: str,
+    signatures: Mapping[str, str],
+    clear: Mapping[str, Relation],
 ) -> list[Planned]:
     """What is to be done with each table. Nobody else writes the workshop meanwhile."""
     here = versions.relations(connection)
@@ -216,22 +244,24 @@ def _plan(
     for table in tables:
         before = base.snapshot.table(table.name) if base is not None else None
         previous = published.get(f"published.{table.name}")
-        version = known.get(table.name, Version())
+        version, signature = known.get(table.name, Version()), signatures[table.name]
         if not table.fresh:
+            unmasked = clear.get(table.name) or (None if version.masks else previous)
+            if version.masks != signature:
+                previous = unmasked.with_masks(table.masked) if unmasked else None
+            version = replace(version, masks=signature)
             change = Change("kept", version) if previous and before else None
-            planned.append(Planned(table, change, previous, before, is_copied))
+            planned.append(Planned(table, change, previous, before, is_copied, unmasked))
             continue
-        relation = here.get(table.relation)
-        if relation is None:
-            raise PublishError(
-                f"{table.relation} cannot be published: the workshop has no such table.",
-                remedy=f"Build it first: `sluice run --select {table.name}`.",
-            )
+        built = here.get(table.relation)
+        if built is None:
+            raise never_built(table)
+        relation = built.with_masks(table.masked)
         change = versions.change(
             connection,
             relation,
             previous,
-            Version(table.build, touches.get(table.name), "", snapshot_id),
+            Version(table.build, touches.get(table.name), "", snapshot_id, signature),
             version,
             partition_by=table.partition_by,
             is_descendant=is_descendant,
@@ -239,8 +269,25 @@ def _plan(
         if change.action == "days" and not is_copied:
             change = replace(change, action="whole")
         origin = previous if change.action == "kept" else relation
-        planned.append(Planned(table, change, origin, before, is_copied))
+        planned.append(Planned(table, change, origin, before, is_copied, built))
     return planned
+
+
+def _signatures(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, tables: Sequence[PublicTable]
+) -> dict[str, str]:
+    """How each table is masked; the connection learns the key, if any of them is."""
+    if not any(each.masked for each in tables):
+        return dict.fromkeys((each.name for each in tables), "")
+    key = masks.give_key(connection, settings)
+    return {each.name: versions.signature(each.masked, key) for each in tables}
+
+
+def _clear_table(planned: Planned) -> ClearTable | None:
+    table, change, clear = planned.table, planned.change, planned.clear
+    if not table.masked or change is None or clear is None:
+        return None
+    return ClearTable(table.name, change, clear, table.fresh, table.partition_by)
 
 
 def _make(
@@ -251,17 +298,24 @@ def _make(
 ) -> Made:
     table, change, before = planned.table, planned.change, planned.before
     if change is None or planned.origin is None:
-        return Made(_row(table, "absent", None, None, None))
+        return Made(told_of(table, "absent", None, None, None))
     if change.action != "kept" or not planned.is_copied:
         snapshot_tables.write(connection, table.name, planned.origin, change, table.partition_by)
     rows = snapshot_tables.count(connection, snapshot_tables.in_area(table.name))
     if table.fresh or before is None:
-        return Made(_row(table, "fresh", snapshot_id, now, rows), change.action)
+        return Made(told_of(table, "fresh", snapshot_id, now, rows), change.action)
     shows, since = str(before.shows_snapshot), before.shows_since or now
-    return Made(_row(table, "stale", shows, since, rows), change.action)
+    return Made(told_of(table, "stale", shows, since, rows), change.action)
 
 
-def _row(
+def never_built(table: PublicTable) -> PublishError:
+    return PublishError(
+        f"{table.relation} cannot be published: the workshop has no such table.",
+        remedy=f"Build it first: `sluice run --select {table.name}`.",
+    )
+
+
+def told_of(
     table: PublicTable,
     state: snapshots.TableState,
     shows: str | None,

@@ -15,6 +15,7 @@ from warehouse.crash_points import crash_point
 from warehouse.errors import PublishError
 from warehouse.settings import Settings
 from warehouse.switching import exclusive, explained, sync
+from warehouse.targets import on_postgres
 
 SUFFIX = ".json"
 UNREADABLE = "its pin cannot be read"
@@ -69,13 +70,13 @@ def unpin(settings: Settings, snapshot_id: str) -> Pin:
                 remedy="`sluice published list` shows which are, and why.",
             )
         with explained(settings, f"{snapshot_id} is not pinned any more"):
-            _path(settings, snapshot_id).unlink(missing_ok=True)
-            sync(_folder(settings))
+            _remove(settings, snapshot_id)
             crash_point("unpin.removed")
             _log(settings, "unpinned", found)
     return found
 
 
+@on_postgres("warehouse.snapshot_rows.keeping:pins")
 def pins(settings: Settings) -> dict[str, Pin]:
     """By snapshot. One that cannot be read holds: letting go is what cannot be taken back."""
     if not _folder(settings).is_dir():
@@ -132,16 +133,19 @@ def made_at(snapshot_id: str) -> datetime | None:
         return None
 
 
+@on_postgres("warehouse.snapshot_rows.keeping:prune")
 def prune(settings: Settings, now: datetime) -> tuple[str, ...]:
     """Let the others go (call it under `exclusive`)."""
     stay = kept_because(settings, now)
     gone = [each for each in snapshots.ids(settings) if each not in stay]
     for snapshot_id in gone:
         snapshots.snapshot_path(settings, snapshot_id).unlink(missing_ok=True)
+        snapshots.clear_path(settings, snapshot_id).unlink(missing_ok=True)
         _path(settings, snapshot_id).unlink(missing_ok=True)
     return tuple(gone)
 
 
+@on_postgres("warehouse.snapshot_rows.keeping:write")
 def _write(settings: Settings, made: Pin) -> None:
     _folder(settings).mkdir(parents=True, exist_ok=True)
     aside = _folder(settings) / f".{made.snapshot_id}.{uuid.uuid4().hex[:8]}.tmp"
@@ -149,6 +153,12 @@ def _write(settings: Settings, made: Pin) -> None:
     sync(aside)
     crash_point("pin.written_aside")
     aside.replace(_path(settings, made.snapshot_id))
+    sync(_folder(settings))
+
+
+@on_postgres("warehouse.snapshot_rows.keeping:remove")
+def _remove(settings: Settings, snapshot_id: str) -> None:
+    _path(settings, snapshot_id).unlink(missing_ok=True)
     sync(_folder(settings))
 
 

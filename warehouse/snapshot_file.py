@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from warehouse import versions
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 from warehouse.snapshots import Snapshot, current_id, foreign, read, snapshot_path
 from warehouse.versions import Version
@@ -36,8 +37,17 @@ class Base:
         return self.catalog == AREA
 
 
-def begin(connection: duckdb.DuckDBPyConnection, settings: Settings, aside: Path) -> Base | None:
-    """Attach the new file as AREA: a copy of what consumers see now, if copying is worth it."""
+def begin(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    aside: Path,
+    masks: Mapping[str, str],
+) -> Base | None:
+    """Attach the new file as AREA: a copy of what consumers see now, if copying is worth it.
+
+    Where a table is masked otherwise than before (`masks`), nothing is copied: blocks that are
+    free again in a copy still hold what they held.
+    """
     snapshot_id = current_id(settings)
     new = f"attach '{quoted(str(aside))}' as {AREA}"
     if snapshot_id is None:
@@ -47,7 +57,7 @@ def begin(connection: duckdb.DuckDBPyConnection, settings: Settings, aside: Path
     catalog = AREA
     copy(previous, aside)
     connection.execute(new)
-    if not _is_worth_copying(connection):
+    if not _is_worth_copying(connection) or _differ(known_versions(connection, AREA), masks):
         connection.execute(f"detach {AREA}")
         aside.unlink()
         connection.execute(new)
@@ -55,21 +65,29 @@ def begin(connection: duckdb.DuckDBPyConnection, settings: Settings, aside: Path
         catalog = PREVIOUS
     try:
         snapshot = read(settings, connection, snapshot_id, catalog)
-        return Base(snapshot, _versions(connection, catalog), catalog)
+        return Base(snapshot, known_versions(connection, catalog), catalog)
     except duckdb.CatalogException as error:
         raise foreign(previous) from error
 
 
 def _is_worth_copying(connection: duckdb.DuckDBPyConnection) -> bool:
     """Not if more than half of the file is free, nor once if an earlier Sluice made it."""
+    return is_mostly_used(connection, AREA) and _tells_versions(connection, AREA)
+
+
+def is_mostly_used(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
     [[total, free]] = connection.execute(
         "select total_blocks, free_blocks from pragma_database_size() where database_name = ?",
-        [AREA],
+        [catalog],
     ).fetchall()
-    return free * 2 <= total and _tells_versions(connection, AREA)
+    return bool(free * 2 <= total)
 
 
-def _tells_versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+def _differ(known: Mapping[str, Version], masks: Mapping[str, str]) -> bool:
+    return any(version.masks != masks.get(name, "") for name, version in known.items())
+
+
+def _tells_versions(connection: Connection, catalog: str) -> bool:
     found = connection.execute(
         "select 1 from duckdb_tables() where database_name = ? and table_name = '_versions'",
         [catalog],
@@ -77,11 +95,17 @@ def _tells_versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool
     return bool(found)
 
 
-def _versions(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, Version]:
+def known_versions(connection: Connection, catalog: str) -> dict[str, Version]:
     if not _tells_versions(connection, catalog):
         return {}
+    tells_masks = connection.execute(
+        "select 1 from duckdb_columns() where database_name = ? and table_name = '_versions'"
+        " and column_name = 'masks'",
+        [catalog],
+    ).fetchall()
     rows = connection.execute(
-        f"select table_name, build, touches, content, written_in from {catalog}.{versions.TABLE}"
+        "select table_name, build, touches, content, written_in"
+        f"{', masks' if tells_masks else ''} from {catalog}.{versions.TABLE}"
     ).fetchall()
     return {name: Version(*rest) for name, *rest in rows}
 

@@ -16,27 +16,33 @@ from warehouse.versions import Change, Relation, Version
 OWN = ("_publish", "_snapshot", "_versions")
 
 
-def in_area(name: str) -> str:
-    return f'{AREA}.published."{name}"'
+def in_area(name: str, area: str = AREA) -> str:
+    return f'{area}.published."{name}"'
 
 
 def write(
-    connection: duckdb.DuckDBPyConnection, name: str, origin: Relation, change: Change, day: str
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    origin: Relation,
+    change: Change,
+    day: str,
+    area: str = AREA,
 ) -> None:
     """Bring a table to what its origin holds: only the changed days of it, or all."""
-    target = in_area(name)
+    target, selected = in_area(name, area), ", ".join(origin.expressions)
     if change.action == "days":
         days = ", ".join(f"date '{each}'" for each in change.days)
         among = f'"{day}" in ({days})'
         connection.execute(f"delete from {target} where {among}")
         connection.execute(
-            f"insert into {target} select * from {origin.name} where {among} order by rowid"
+            f"insert into {target} select {selected} from {origin.name} where {among}"
+            " order by rowid"
         )
         if count(connection, target) == count(connection, origin.name):
             return
         # Whatever made them differ: the rows of the workshop are the ones that passed.
         connection.execute(f"drop table {target}")
-    connection.execute(f"create table {target} as select * from {origin.name}")
+    connection.execute(f"create table {target} as select {selected} from {origin.name}")
 
 
 def count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
@@ -97,7 +103,7 @@ def describe(
     _insert(connection, STATES_TABLE, [astuple(each) for each in tables])
     connection.execute(
         f"create table {AREA}.{versions.TABLE} (table_name varchar, build varchar,"
-        " touches bigint, content varchar, written_in varchar)"
+        " touches bigint, content varchar, written_in varchar, masks varchar)"
     )
     _insert(
         connection, versions.TABLE, [(name, *astuple(each)) for name, each in sorted(known.items())]

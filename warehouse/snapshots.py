@@ -1,12 +1,14 @@
 """Published snapshots: whole, immutable files, and the one pointer that says which is current.
 
+On PostgreSQL they are rows (warehouse/snapshot_rows), asked for by the same names.
+
 A reader opens the file that the pointer names at that moment and keeps it: later publishes
 neither wait for it nor change what it sees, even when its file is no longer kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +17,10 @@ from typing import Literal
 
 import duckdb
 
+from warehouse.connection import Connection
 from warehouse.errors import PublishError
 from warehouse.settings import Settings
+from warehouse.targets import on_postgres
 
 KIND = "publishes"
 SUFFIX = ".duckdb"
@@ -50,7 +54,7 @@ class PublishedTable:
 @dataclass(frozen=True)
 class Snapshot:
     snapshot_id: str
-    path: Path
+    path: Path | None
     published_at: datetime
     as_of: datetime
     run_id: str
@@ -74,6 +78,16 @@ def snapshot_path(settings: Settings, snapshot_id: str) -> Path:
     return folder(settings) / f"{snapshot_id}{SUFFIX}"
 
 
+def clear_folder(settings: Settings) -> Path:
+    """Where the clear copies of masked tables lie."""
+    return settings.published_dir / "privileged"
+
+
+def clear_path(settings: Settings, snapshot_id: str) -> Path:
+    return clear_folder(settings) / f"{snapshot_id}{SUFFIX}"
+
+
+@on_postgres("warehouse.snapshot_rows.reading:ids")
 def ids(settings: Settings) -> list[str]:
     """Kept snapshots, the newest first."""
     if not folder(settings).is_dir():
@@ -86,6 +100,7 @@ def ids(settings: Settings) -> list[str]:
     return sorted(found, reverse=True)
 
 
+@on_postgres("warehouse.snapshot_rows.reading:current_id")
 def current_id(settings: Settings) -> str | None:
     try:
         return settings.published_path.readlink().stem
@@ -113,17 +128,19 @@ def current(settings: Settings) -> Snapshot | None:
     raise PublishError("The published pointer keeps moving.", remedy="Try again.")
 
 
+@on_postgres("warehouse.snapshot_rows.reading:kept")
 def kept(settings: Settings) -> tuple[Snapshot, ...]:
     return tuple(show(settings, snapshot_id) for snapshot_id in ids(settings))
 
 
+@on_postgres("warehouse.snapshot_rows.reading:show")
 def show(settings: Settings, snapshot_id: str) -> Snapshot:
     with reading(settings, snapshot_id) as connection:
         return read(settings, connection, snapshot_id)
 
 
 def read(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, snapshot_id: str, catalog: str = ""
+    settings: Settings, connection: Connection, snapshot_id: str, catalog: str = ""
 ) -> Snapshot:
     """What an attached snapshot says of itself (by `catalog`, unless it is the current one)."""
     prefix = f"{catalog}." if catalog else ""
@@ -148,7 +165,8 @@ def read(
     )
 
 
-def open_published(settings: Settings, snapshot_id: str | None = None) -> duckdb.DuckDBPyConnection:
+@on_postgres("warehouse.snapshot_rows.reading:open_published")
+def open_published(settings: Settings, snapshot_id: str | None = None) -> Connection:
     """A locked, read-only connection to one whole snapshot, `published` being its schema.
 
     SQL on it can read this file and nothing else. The pointer is resolved once, so a publish
@@ -165,7 +183,7 @@ def open_published(settings: Settings, snapshot_id: str | None = None) -> duckdb
             # A publish may let the file go between reading the pointer and opening it.
             if snapshot_id is None and current_id(settings) != wanted:
                 continue
-            raise _gone(settings, wanted)
+            raise gone(wanted, ids(settings))
         try:
             return _locked_down(settings, path)
         except duckdb.CatalogException as error:
@@ -202,7 +220,7 @@ def _locked_down(settings: Settings, path: Path) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def reading(settings: Settings, snapshot_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(settings: Settings, snapshot_id: str) -> Iterator[Connection]:
     connection = open_published(settings, snapshot_id)
     try:
         yield connection
@@ -219,9 +237,8 @@ def foreign(path: Path) -> PublishError:
     )
 
 
-def _gone(settings: Settings, snapshot_id: str) -> PublishError:
-    known = ", ".join(ids(settings)) or "none"
+def gone(snapshot_id: str, kept: Iterable[str]) -> PublishError:
     return PublishError(
-        f"Snapshot {snapshot_id} is not kept (kept: {known}).",
+        f"Snapshot {snapshot_id} is not kept (kept: {', '.join(kept) or 'none'}).",
         remedy="Choose one of these, or raise SLUICE_KEEP_SNAPSHOTS to keep more.",
     )

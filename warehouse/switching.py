@@ -17,12 +17,14 @@ from warehouse.crash_points import crash_point
 from warehouse.errors import LockedError, PublishError
 from warehouse.history import catch_up
 from warehouse.settings import Settings
-from warehouse.snapshots import KIND, SUFFIX, Snapshot, current_id, folder, show
+from warehouse.snapshots import KIND, SUFFIX, Snapshot, clear_folder, current_id, folder, ids, show
+from warehouse.targets import on_postgres
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SAYS_FULL = ("no space left", "file too large", "disk quota")
 
 
+@on_postgres("warehouse.snapshot_rows.rolling:roll_back")
 def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
     """Switch consumers to a kept snapshot; the next publish goes forward again."""
     with exclusive(settings):
@@ -43,6 +45,7 @@ def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
         return show(settings, snapshot_id)
 
 
+@on_postgres("warehouse.snapshot_rows.books:exclusive")
 @contextmanager
 def exclusive(settings: Settings) -> Iterator[None]:
     """One publish or roll-back at a time; a killed one leaves no lock behind."""
@@ -73,8 +76,13 @@ def point_to(settings: Settings, snapshot_id: str) -> None:
 
 def remove_leftovers(settings: Settings) -> None:
     """What killed publishes left aside (call it under `exclusive`)."""
-    for place in (folder(settings), settings.published_dir, settings.published_dir / "pins"):
+    here = settings.published_dir
+    for place in (folder(settings), clear_folder(settings), here, here / "pins"):
         for path in place.glob(".*.tmp*"):
+            path.unlink(missing_ok=True)
+    kept = ids(settings)
+    for path in clear_folder(settings).glob(f"*{SUFFIX}"):
+        if path.stem not in kept:
             path.unlink(missing_ok=True)
 
 
@@ -87,6 +95,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@on_postgres("warehouse.snapshot_rows.books:explained")
 @contextmanager
 def explained(settings: Settings, holds: str) -> Iterator[None]:
     """A full disk, or whatever else DuckDB or the system says, in plain words and what holds."""

@@ -7,27 +7,52 @@ its builds touch (`touches`), are its rows other ones (`content`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from warehouse import structure
+from warehouse import masks, structure
 from warehouse.connection import Connection, engine, named
 
 TABLE = "published._versions"
 BOOKS = "platform"
 MARKS = f"{BOOKS}.published"
+MASK = "VARCHAR"
 
 Action = Literal["kept", "days", "whole"]
+
+WITHOUT_EQUALITY = frozenset(
+    ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"]
+)
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view: its name in full, and its columns with their types."""
+    """A table or view: its name in full, its columns with their types, which of them are masked.
+
+    What is masked is text, whatever it was.
+    """
 
     name: str
     columns: tuple[tuple[str, str], ...]
+    masked: frozenset[str] = frozenset()
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """What to select for each column."""
+        return tuple(
+            f"{masks.expression(named(name), 'duckdb')} as {named(name)}"
+            if name in self.masked
+            else named(name)
+            for name, _ in self.columns
+        )
+
+    def with_masks(self, names: Collection[str]) -> Relation:
+        """The same rows, with these columns masked (those of them that there are)."""
+        masked = frozenset(name for name, _ in self.columns if name in names)
+        columns = tuple((name, MASK if name in masked else kind) for name, kind in self.columns)
+        return Relation(self.name, columns, masked)
 
 
 @dataclass(frozen=True)
@@ -35,13 +60,15 @@ class Version:
     """`build`: the run that built and judged it. `written_in`: where its rows come from.
 
     `touches` is the last build of a table that rebuilds only touched days. `content` names columns,
-    row count and rows as a bag; it is empty where nobody had to read the rows.
+    row count and rows as a bag; it is empty where nobody had to read the rows. `masks` says which
+    columns are masked, and with which key.
     """
 
     build: str = ""
     touches: int | None = None
     content: str = ""
     written_in: str = ""
+    masks: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +136,8 @@ def change(
     Only a workshop that descends from the one that published (`is_descendant`) may be believed
     about builds and days: in a rebuilt one they begin anew.
     """
-    if published is None or relation.columns != published.columns:
+    is_other = published is None or relation.columns != published.columns
+    if published is None or is_other or now.masks != before.masks:
         return Change("whole", replace(now, content=fingerprint(connection, relation)))
     if is_descendant and now.build and now.build == before.build:
         return Change("kept", before)
@@ -140,7 +168,13 @@ def _touched_since(connection: Connection, relation: str, build: int) -> tuple[d
 def _are_few(
     connection: Connection, published: str, partition_by: str, days: Sequence[date]
 ) -> bool:
-    """Replacing most days leaves the table out of order; then it is cheaper to write it anew."""
+    """Replacing most days leaves the table out of order; then it is cheaper to write it anew.
+
+    On PostgreSQL only rows that differ are written, however many days are looked at, and counting
+    days would mean to read all of the table.
+    """
+    if engine(connection) == "postgres":
+        return True
     [[all_days]] = connection.execute(
         f'select count(distinct "{partition_by}") from {published}'
     ).fetchall()
@@ -149,17 +183,28 @@ def _are_few(
 
 def fingerprint(connection: Connection, relation: Relation) -> str:
     """Columns, row count and rows as a bag, whatever their order."""
-    listed = ", ".join(named(name) for name, _ in relation.columns)
-    row_hash = (
-        f"hash({listed})::hugeint"
+    listed = ", ".join(
+        masks.expression(named(name), engine(connection))
+        if name in relation.masked
+        else hashable(connection, name, kind)
+        for name, kind in relation.columns
+    )
+    total = (
+        f"sum(hash({listed})::hugeint)"
         if engine(connection) == "duckdb"
-        else f"hashtextextended(row({listed})::text, 0)::numeric"
+        else f"sum(hash_record_extended(row({listed}), 0)::numeric)"
     )
     [[count, total]] = connection.execute(
-        f"select count(*), coalesce(sum({row_hash}), 0) from {relation.name}"
+        f"select count(*), coalesce({total}, 0) from {relation.name}"
     ).fetchall()
     shape = hashlib.sha256(repr(relation.columns).encode()).hexdigest()[:16]
     return f"{shape}:{count}:{total}"
+
+
+def hashable(connection: Connection, name: str, kind: str) -> str:
+    """A column as it can be compared: PostgreSQL has no equality for some types."""
+    as_text = engine(connection) == "postgres" and kind.removesuffix("[]") in WITHOUT_EQUALITY
+    return f"{named(name)}::text" if as_text else named(name)
 
 
 def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
@@ -171,6 +216,11 @@ def relations(connection: Connection, catalog: str = "") -> dict[str, Relation]:
         )
         for (schema, table), columns in structure.columns(connection, catalog).items()
     }
+
+
+def signature(names: Collection[str], key: str) -> str:
+    """Which columns are masked, and with which key; empty where none is."""
+    return f"{masks.key_id(key)}:{','.join(sorted(names))}" if names else ""
 
 
 def _exists(connection: Connection, table: str) -> bool:

@@ -109,3 +109,50 @@ def test_a_check_file_that_cannot_be_read_speaks_against_the_change(checkout: Ch
 )  # fmt: skip
 def test_a_commit_says_of_itself_that_it_mends(subject: str, mends: bool) -> None:
     assert is_fix(subject) is mends
+
+
+LEAKING = {
+    "macros/shouting.sql": "{% macro shouting(column) %}upper({{ column }} || '!'){% endmacro %}",
+    "models/marts/growth/growth_people.sql": (
+        "{{ config(materialized='ephemeral', access='protected') }}"
+        " select user_id, {{ shouting('email') }} as shouted from {{ ref('stg_app__users') }}"
+    ),
+    "models/marts/growth/growth_contacts.sql": (
+        "select people.user_id as visitor, people.shouted as label,"
+        " {{ anonymise_truncate('people.shouted', 90) }} as cut,"
+        " {{ anonymise_hash('people.shouted') }} as hashed"
+        " from {{ ref('growth_people') }} as people"
+    ),
+    "models/marts/growth/growth_contacts.yml": (
+        "models: [{name: growth_contacts, columns: [{name: visitor}, {name: label}, {name: cut},"
+        " {name: hashed}]}]"
+    ),
+}  # fmt: skip
+
+
+def test_a_column_that_is_classified_lower_than_what_reaches_it_is_refused_with_the_way_there(
+    checkout: Checkout,
+) -> None:
+    project = checkout.folder / "dbt_project"
+    metrics = project / "models/metrics/accounts.yml"
+    before = metrics.read_text()
+    for file, text in LEAKING.items():
+        (project / file).write_text(text)
+    people = (
+        "semantic_models:\n  - name: people\n    model: ref('growth_contacts')\n"
+        "    entities: [{name: contact, type: primary, expr: label}]\n"
+    )
+    metrics.write_text(before.replace("semantic_models:\n", people, 1))
+    code, told = checkout.check()
+    for file in LEAKING:
+        (project / file).unlink()
+    metrics.write_text(before)
+    assert code == 4
+    about = [each["what"] for each in told["faults"] if each["dataset"] == "marts.growth_contacts"]
+    staging = "dbt_project/models/staging/app/stg_app__users.sql"
+    source = "raw.app.users.email (dbt_project/models/raw/app.yml)"
+    [fault] = [each for each in about if each.startswith("label is declared internal")]
+    assert "is personal: marts.growth_contacts.label" in fault and "so is cut" in fault
+    assert f"staging.stg_app__users.email ({staging}) ← {source}" in fault
+    assert any("entities of semantic model people show what is personal" in each for each in about)
+    assert len(about) == 2, about

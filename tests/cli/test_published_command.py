@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from postgres_fixtures import new_database
+from postgres_fixtures import postgres as postgres
 
 from cli.main import sluice
 from warehouse import workshop
@@ -16,18 +18,25 @@ from warehouse.publish import PublicTable, publish
 from warehouse.settings import Settings
 
 
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+@pytest.fixture(params=["duckdb", "postgres"])
+def made(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
     """Two snapshots, of one order and of two."""
     monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("COLUMNS", "200")
+    if request.param == "postgres":
+        server = new_database(request.getfixturevalue("postgres"))
+        monkeypatch.setenv("SLUICE_TARGET", "postgres")
+        monkeypatch.setenv("SLUICE_POSTGRES", server.dsn)
     here = Settings(data_dir=tmp_path / "data")
     found = []
     for count in (1, 2):
         connection = workshop.connect(here)
         connection.execute("create schema if not exists marts")
         connection.execute(
-            f"create or replace table marts.orders as select i as order_id from range({count}) r(i)"
+            "drop table if exists marts.orders; create table marts.orders as"
+            f" select i as order_id from generate_series(1, {count}) r(i)"
         )
         connection.close()
         found.append(
@@ -76,3 +85,16 @@ def test_a_query_as_of_a_snapshot_or_a_time_is_answered_from_what_was_seen_then(
     assert isinstance(refused.exception, SluiceError)
     assert "Nothing was published yet" in str(refused.exception)
     assert "sluice published list" in str(refused.exception)
+
+
+def test_snapshots_are_listed_shown_and_compared(made: list[str]) -> None:
+    listed = json.loads(run("published", "list", "--json").output)
+    assert [(each["snapshot_id"], each["is_current"]) for each in listed] == [
+        (made[1], True),
+        (made[0], False),
+    ]
+    assert all(each["size_bytes"] > 0 for each in listed)
+    shown = run("published", "show", made[0]).output
+    assert f"Snapshot {made[0]}, published " in shown and "orders" in shown
+    [orders] = json.loads(run("published", "diff", made[0], "--json").output)
+    assert (orders["rows_before"], orders["rows_after"], orders["same_content"]) == (1, 2, False)

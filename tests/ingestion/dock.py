@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psycopg.types.string import TextLoader
+
 from ingestion.load import LoadResult, load_source
+from warehouse.connection import Connection
 from warehouse.platform_log import read_newest_first
+from warehouse.postgres import PostgresConnection
 from warehouse.settings import Settings
 from warehouse.workshop import connect
 
@@ -75,6 +80,14 @@ def json_lines(*rows: Mapping[str, Any] | str) -> bytes:
     return "".join(f"{text}\n" for text in texts).encode()
 
 
+def looked_at(settings: Settings) -> Connection:
+    """The workshop, JSON as the text that it is."""
+    connection = connect(settings)
+    if isinstance(connection, PostgresConnection):
+        connection.raw.adapters.register_loader("json", TextLoader)
+    return connection
+
+
 @dataclass
 class Dock:
     """Where a test lands files, loads them, and looks at what came of it."""
@@ -105,8 +118,21 @@ class Dock:
         with closing(connect(self.settings)) as connection:
             return load_source(self.settings, connection, source)
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def lose_the_workshop(self) -> None:
+        """All but landing and the log."""
+        if self.settings.target == "duckdb":
+            shutil.rmtree(self.settings.workshop_path.parent)
+            return
         with closing(connect(self.settings)) as connection:
+            schemas = connection.execute(
+                r"""select nspname from pg_namespace
+                    where nspname like 'raw\_%' or nspname = 'platform'"""
+            ).fetchall()
+            for (schema,) in schemas:
+                connection.execute(f"drop schema {schema} cascade")
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with closing(looked_at(self.settings)) as connection:
             return connection.execute(sql, parameters).fetchall()
 
     def column(self, sql: str) -> list[Any]:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from both_targets import BOTH
 from dock import Dock, json_lines, order
 
 from ingestion.load import LoadResult, load_source, set_aside
@@ -65,6 +66,7 @@ def test_a_cut_last_line_goes_to_quarantine(dock: Dock) -> None:
     assert content == lines.decode().splitlines()[1][:-29]
 
 
+@BOTH
 def test_each_row_that_breaks_the_contract_is_quarantined_with_its_reason(dock: Dock) -> None:
     dock.land_orders(
         "a",
@@ -118,6 +120,7 @@ def test_csv_rows_with_too_few_or_too_many_fields_are_quarantined(dock: Dock) ->
     assert rows[2][4] == 'v4,"A, B",x'
 
 
+@BOTH
 def test_a_file_that_is_not_utf8_closes_its_source(company: Dock) -> None:
     text = "visitor_id,company,visits\nv1,Acme,1\nv2,Café,2\n"
     file = company.land("shop/visitors/2025-03-01/b.csv", text.encode("latin-1"))
@@ -187,6 +190,7 @@ def test_a_batch_name_that_was_used_for_other_content_is_refused(dock: Dock) -> 
     assert dock.column("select order_id from raw_shop.orders") == ["o1"]
 
 
+@BOTH
 def test_a_batch_that_is_delivered_again_is_passed_by(dock: Dock) -> None:
     dock.land_orders("a", order("o1"))
     dock.load()
@@ -197,6 +201,7 @@ def test_a_batch_that_is_delivered_again_is_passed_by(dock: Dock) -> None:
     assert dock.load().entities == {}
 
 
+@BOTH
 def test_a_landed_file_that_changes_is_noticed(dock: Dock) -> None:
     file = dock.land_orders("a", order("o1"))
     dock.load()

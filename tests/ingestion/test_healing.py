@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import duckdb
 import pytest
+from both_targets import BOTH
 from dock import CONTRACTS, Dock, order
 
 from ingestion import healing
 from ingestion.healing import Healed, heal_quarantine
+from warehouse.connection import NO_SUCH_TABLE
 from warehouse.platform_log import read_newest_first
 from warehouse.workshop import connect
 
@@ -38,6 +39,7 @@ def drifted(dock: Dock) -> None:
     assert heal_and_load(dock) == ()
 
 
+@BOTH
 def test_rows_quarantined_by_drift_come_in_once_the_column_is_in_the_contract(dock: Dock) -> None:
     drifted(dock)
     assert dock.column("select order_id from raw_shop.orders") == ["o1"]
@@ -68,6 +70,7 @@ def test_a_contract_that_stays_replays_nothing(dock: Dock, monkeypatch: pytest.M
     assert len(dock.quarantine()) == 4
 
 
+@BOTH
 def test_only_the_entity_whose_contract_changed_is_replayed(dock: Dock) -> None:
     drifted(dock)
     dock.land("shop/visitors/2025-03-01/a.csv", b"visitor_id,company,visits\nv1,A,many\n")
@@ -101,11 +104,12 @@ def test_a_process_ended_between_replay_and_note_replays_to_the_same_end(
     assert len(dock.quarantine()) == 1
 
 
+@BOTH
 def test_a_workshop_from_before_contracts_were_remembered_is_replayed_once(dock: Dock) -> None:
     drifted(dock)
     with closing(connect(dock.settings)) as connection:
         connection.execute("drop table raw_ledger.contracts")
-        with pytest.raises(duckdb.CatalogException):
+        with pytest.raises(NO_SUCH_TABLE):
             connection.execute("select * from raw_ledger.contracts")
     dock.change_contract(BEFORE, AFTER)
     assert [each.accepted for each in heal_and_load(dock)] == [2]

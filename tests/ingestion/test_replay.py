@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from both_targets import BOTH
 from dock import Dock, json_lines, order
 
 from ingestion.load import LoadResult, set_aside
@@ -24,6 +25,7 @@ def rebuilt(dock: Dock) -> LoadResult:
         return replay_source(dock.settings, connection, "shop")
 
 
+@BOTH
 def test_quarantined_rows_are_loaded_once_the_contract_takes_them(dock: Dock) -> None:
     orders = dock.land_orders("a", order("o1"), order("o2", item_count="two"), "no json")
     visitors = dock.land("shop/visitors/2025-03-01/a.csv", CSV)
@@ -56,6 +58,7 @@ def test_quarantined_rows_are_loaded_once_the_contract_takes_them(dock: Dock) ->
     assert found["orders"] == {"the line is not valid JSON": 1}
 
 
+@BOTH
 def test_a_replayed_row_comes_in_a_batch_of_its_own(dock: Dock) -> None:
     dock.land_orders("a", order("o1", placed_at=None), order("o2"))
     dock.load()
@@ -69,6 +72,7 @@ def test_a_replayed_row_comes_in_a_batch_of_its_own(dock: Dock) -> None:
     assert rows == [("o1", 2, 1), ("o2", 1, 2)]
 
 
+@BOTH
 def test_a_rebuild_from_landing_gives_the_same_rows_in_the_same_batches(dock: Dock) -> None:
     dock.land_orders("b", order("o1"), order("o2", amount="x"), order("o3", coupon=1))
     dock.load()
@@ -76,9 +80,9 @@ def test_a_rebuild_from_landing_gives_the_same_rows_in_the_same_batches(dock: Do
     dock.land("shop/orders/2025-03-02/a.jsonl", json_lines(order("o4")))
     dock.land("shop/visitors/2025-03-01/a.csv", CSV)
     dock.load()
-    raw = "from raw_shop.orders order by _source_file, _row_number"
-    ledger = "from raw_ledger.batches order by file"
-    quarantine = "from raw_ledger.quarantine order by file, row_number"
+    raw = "select * from raw_shop.orders order by _source_file, _row_number"
+    ledger = "select * from raw_ledger.batches order by file"
+    quarantine = "select * from raw_ledger.quarantine order by file, row_number"
     before = [dock.query(sql) for sql in (raw, ledger, quarantine)]
     result = rebuilt(dock)
     assert (result.refused, result.rows, result.quarantined) == ((), 4, 4)
@@ -86,6 +90,7 @@ def test_a_rebuild_from_landing_gives_the_same_rows_in_the_same_batches(dock: Do
     assert dock.load().files == 0
 
 
+@BOTH
 def test_a_rebuild_under_a_changed_contract_gives_new_batches_to_what_changed(dock: Dock) -> None:
     dock.land_orders("a", order("o1"))
     dock.land_orders("b", order("o2", amount="x"), order("o3"))
@@ -98,6 +103,7 @@ def test_a_rebuild_under_a_changed_contract_gives_new_batches_to_what_changed(do
     assert dock.column("select count(*) from raw_ledger.quarantine") == [0]
 
 
+@BOTH
 def test_a_rebuild_takes_in_a_changed_file_and_leaves_out_one_set_aside(dock: Dock) -> None:
     dock.land_orders("a", order("o1"))
     rubbish = dock.land_orders("b", order("o2"))
@@ -111,6 +117,7 @@ def test_a_rebuild_takes_in_a_changed_file_and_leaves_out_one_set_aside(dock: Do
     assert dock.load().refused == ()
 
 
+@BOTH
 def test_a_rebuild_that_would_lose_rows_is_refused(dock: Dock) -> None:
     file = dock.land_orders("a", order("o1"))
     dock.load()

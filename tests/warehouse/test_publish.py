@@ -48,7 +48,8 @@ def test_a_snapshot_holds_the_tables_their_order_comments_and_states(here: Setti
     assert (event["event"], event["snapshot_id"]) == ("published", snapshot.snapshot_id)
 
 
-def test_withheld_tables_stay_as_they_were_and_say_why(here: Settings) -> None:
+def test_withheld_tables_stay_as_they_were_and_say_why(either: Settings) -> None:
+    here = either.model_copy(update={"keep_snapshots": 5})
     build(here, 1)
     first = publish(here, plan(), "run-1")
     for marker in (2, 3):
@@ -65,7 +66,8 @@ def test_withheld_tables_stay_as_they_were_and_say_why(here: Settings) -> None:
     assert markers(here)["totals"] == 3 and not snapshot.stale
 
 
-def test_a_table_that_never_passed_is_absent_and_named(here: Settings) -> None:
+def test_a_table_that_never_passed_is_absent_and_named(either: Settings) -> None:
+    here = either
     build(here, 1)
     for _ in range(2):
         snapshot = publish(here, plan("totals"), "run-1")
@@ -73,7 +75,8 @@ def test_a_table_that_never_passed_is_absent_and_named(here: Settings) -> None:
         assert [(each.name, each.state) for each in snapshot.stale] == [("totals", "absent")]
 
 
-def test_a_table_that_was_never_built_publishes_nothing(here: Settings) -> None:
+def test_a_table_that_was_never_built_publishes_nothing(either: Settings) -> None:
+    here = either
     build(here, 1)
     before = publish(here, plan(), "run-1")
     with pytest.raises(PublishError, match=r"marts\.nothing cannot be published"):
@@ -84,8 +87,8 @@ def test_a_table_that_was_never_built_publishes_nothing(here: Settings) -> None:
     assert set(markers(here).values()) == {2}
 
 
-def test_the_last_n_are_kept_and_rolling_back_is_a_switch(tmp_path: Path) -> None:
-    here = Settings(data_dir=tmp_path / "data", keep_snapshots=3)
+def test_the_last_n_are_kept_and_rolling_back_is_a_switch(either: Settings) -> None:
+    here = either.model_copy(update={"keep_snapshots": 3})
     made = []
     for marker in range(5):
         build(here, marker)
@@ -103,11 +106,14 @@ def test_the_last_n_are_kept_and_rolling_back_is_a_switch(tmp_path: Path) -> Non
     assert snapshots.current_id(here) == newest
 
 
-def test_the_difference_of_two_snapshots_is_told_by_table(here: Settings) -> None:
+def test_the_difference_of_two_snapshots_is_told_by_table(either: Settings) -> None:
+    here = either
     build(here, 1)
     before = publish(here, plan(), "run-1").snapshot_id
     connection = workshop.connect(here)
-    connection.execute("create or replace table marts.orders as select 1 as marker, 7 as extra")
+    connection.execute(
+        "drop table marts.orders; create table marts.orders as select 1 as marker, 7 as extra"
+    )
     connection.close()
     after = publish(here, plan(), "run-2").snapshot_id
     found = {each.name: each for each in differences.differences(here, before, after)}
@@ -118,7 +124,8 @@ def test_the_difference_of_two_snapshots_is_told_by_table(here: Settings) -> Non
     assert (orders.columns_added, orders.columns_removed) == (("extra",), ("position",))
 
 
-def test_nothing_published_yet_is_said_plainly(here: Settings) -> None:
+def test_nothing_published_yet_is_said_plainly(either: Settings) -> None:
+    here = either
     assert snapshots.current(here) is None
     with pytest.raises(PublishError, match="Nothing is published yet"):
         snapshots.open_published(here)

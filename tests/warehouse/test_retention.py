@@ -21,7 +21,12 @@ NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Settings:
+def here(either: Settings) -> Settings:
+    return either
+
+
+@pytest.fixture
+def on_files(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", keep_snapshots=2, keep_days=0)
 
 
@@ -109,13 +114,13 @@ def test_pinning_again_replaces_the_reason_and_the_end(here: Settings) -> None:
     assert (found.reason, found.by, found.until) == ("second thought", "bo", until)
 
 
-def test_a_pin_that_cannot_be_read_holds(here: Settings) -> None:
-    first = published(here, 1)[0]
-    pin(here, first, "audit", "ada")
-    (here.published_dir / "pins" / f"{first}.json").write_text("{")
-    published(here, 3)
-    assert first in snapshots.ids(here)
-    assert "cannot be read" in retention.kept_because(here, NOW)[first]
+def test_a_pin_that_cannot_be_read_holds(on_files: Settings) -> None:
+    first = published(on_files, 1)[0]
+    pin(on_files, first, "audit", "ada")
+    (on_files.published_dir / "pins" / f"{first}.json").write_text("{")
+    published(on_files, 3)
+    assert first in snapshots.ids(on_files)
+    assert "cannot be read" in retention.kept_because(on_files, NOW)[first]
 
 
 def test_what_is_not_there_is_not_pinned_and_a_pin_needs_a_reason(here: Settings) -> None:
@@ -138,8 +143,8 @@ def logged(here: Settings, at: datetime, event: str, snapshot_id: str) -> None:
     )
 
 
-def test_as_of_a_moment_is_what_consumers_saw_then(tmp_path: Path) -> None:
-    here = Settings(data_dir=tmp_path / "data", keep_snapshots=3, keep_days=0)
+def test_as_of_a_moment_is_what_consumers_saw_then(either: Settings) -> None:
+    here = either.model_copy(update={"keep_snapshots": 3})
     gone, first, second, third = published(here, 4)
     for file in Path(here.landing_url).glob("platform/publishes/*/*"):
         file.unlink()
@@ -197,12 +202,12 @@ def test_a_switch_that_was_not_logged_is_logged_by_the_next_one(here: Settings) 
     assert (told["event"], told["snapshot_id"]) == ("rolled_back", made[0])
 
 
-def test_a_pointer_that_is_no_link_is_named(here: Settings) -> None:
-    [only] = published(here, 1)
-    content = here.published_path.read_bytes()
-    here.published_path.unlink()
-    here.published_path.write_bytes(content)
+def test_a_pointer_that_is_no_link_is_named(on_files: Settings) -> None:
+    [only] = published(on_files, 1)
+    content = on_files.published_path.read_bytes()
+    on_files.published_path.unlink()
+    on_files.published_path.write_bytes(content)
     with pytest.raises(PublishError, match="is not the link that a publish makes"):
-        snapshots.current(here)
-    here.published_path.unlink()
-    assert roll_back(here, only).is_current
+        snapshots.current(on_files)
+    on_files.published_path.unlink()
+    assert roll_back(on_files, only).is_current

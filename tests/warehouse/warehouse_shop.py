@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from serving.published import published_tables
 from warehouse import snapshots, workshop
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
@@ -19,8 +20,8 @@ def build(settings: Settings, marker: int, rows: int = 1000) -> None:
     connection.execute("create schema if not exists marts")
     for name in NAMES:
         connection.execute(
-            f"create or replace table marts.{name} as"
-            f" select {marker} as marker, i as position from range({rows}) r(i)"
+            f"drop table if exists marts.{name}; create table marts.{name} as"
+            f" select {marker} as marker, i as position from generate_series(0, {rows - 1}) r(i)"
         )
     connection.close()
 
@@ -45,9 +46,8 @@ def plan(*stale: str) -> list[PublicTable]:
 def markers(settings: Settings, snapshot_id: str | None = None) -> dict[str, int]:
     connection = snapshots.open_published(settings, snapshot_id)
     try:
-        tables = [row[0] for row in connection.execute("show tables").fetchall()]
         found = {}
-        for name in tables:
+        for name in published_tables(connection):
             if not name.startswith("_"):
                 row = connection.execute(f"select min(marker), max(marker) from {name}").fetchone()
                 assert row is not None and row[0] == row[1]

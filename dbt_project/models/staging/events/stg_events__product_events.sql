@@ -49,7 +49,7 @@ one_copy as (
         'copies',
         partition_by='event_id',
         order_by='received_at, sent_at, occurred_at, event_name, account_id, user_id, '
-            ~ 'cast(context as ' ~ dbt.type_string() ~ '), cast(properties as ' ~ dbt.type_string() ~ ')',
+            ~ anonymise_hash('context') ~ ', cast(properties as ' ~ dbt.type_string() ~ ')',
     ) }}
 ),
 
