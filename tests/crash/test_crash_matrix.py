@@ -37,6 +37,8 @@ class Bases:
     next_day: Company
     built: Company
     done: Company
+    place: str
+    """Where the backup lies that was made after the first run."""
 
     @property
     def first_tables(self) -> Tables:
@@ -57,13 +59,14 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
     landed = Company(here, warm)
     published = landed.copy(folder / "published")
     warm.sluice(published.folder, "run", *SELECTION, learn=True)
+    published("backup", "--to", str(folder / "place"))
     next_day = published.copy(folder / "next")
     next_day("simulate", "--next-day")
     built = next_day.copy(folder / "built")
     built.killed_at("publish.begun", "run", *SELECTION)
     done = built.copy(folder / "done")
     done("run", *LAST_STEP)
-    yield Bases(landed, published, next_day, built, done)
+    yield Bases(landed, published, next_day, built, done, str(folder / "place"))
     warm.close()
 
 
@@ -184,19 +187,12 @@ def test_a_backup_that_is_ended_anywhere_is_none_or_a_whole_one(
     assert elsewhere.gates() == company.gates()
 
 
-def backed_up(bases: Bases, folder: Path, day: Company) -> Company:
-    """The company a day later (`day`), with the backup that it made the evening before."""
-    evening = bases.published.copy(folder / "evening")
-    evening("backup", "--to", str(folder / "place"))
-    return day.copy(folder / "company")
-
-
 @of("restore")
 def test_a_restore_that_is_ended_anywhere_leaves_the_old_workshop_or_the_new(
     bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
 ) -> None:
-    company = backed_up(bases, tmp_path, bases.done)
-    restore = ("restore", "--replace", "--from", str(tmp_path / "place"))
+    company = bases.done.copy(tmp_path / "company")
+    restore = ("restore", "--replace", "--from", bases.place)
     landed = next((company.settings.data_dir / "landing" / "events").rglob("*.jsonl"))
     old, new = company.built(), bases.published.built()
     allowed, here = [old, new], company.settings
@@ -220,7 +216,8 @@ def test_drill_nothing_committed_is_lost_with_the_warehouse(
     bases: Bases, tmp_path: Path, accident: str
 ) -> None:
     """Run, publish, back up, one more day; the warehouse is destroyed, restored and run."""
-    company = backed_up(bases, tmp_path, bases.done if accident == "truncated" else bases.next_day)
+    day = bases.done if accident == "truncated" else bases.next_day
+    company = day.copy(tmp_path / "company")
     here = company.settings
     if accident == "truncated":
         os.truncate(here.workshop_path, here.workshop_path.stat().st_size // 2)
@@ -229,7 +226,7 @@ def test_drill_nothing_committed_is_lost_with_the_warehouse(
         shutil.rmtree(here.published_dir)
     if accident == "landing too":
         shutil.rmtree(here.data_dir / "landing")
-    answer = company("restore", "--replace", "--from", str(tmp_path / "place"), "--json").output
+    answer = company("restore", "--replace", "--from", bases.place, "--json").output
     found = json.loads(answer)
 
     assert found["lost"] == {} and found["seconds"] > 0

@@ -13,8 +13,16 @@ from typing import Any
 import duckdb
 import fsspec
 
-from warehouse import retention, snapshots, workshop
-from warehouse.backups.inventory import LANDING, PINS, SNAPSHOTS, WORKSHOP, Backup, Kept
+from warehouse import clear_tables, retention, snapshots, workshop
+from warehouse.backups.inventory import (
+    CLEAR,
+    LANDING,
+    PINS,
+    SNAPSHOTS,
+    WORKSHOP,
+    Backup,
+    Kept,
+)
 from warehouse.backups.place import PART_BYTES, Place
 from warehouse.crash_points import crash_point
 from warehouse.errors import PublishError, SluiceError
@@ -43,7 +51,7 @@ class LandingAfter:
 
 
 class Landing:
-    """All files of the landing zone; names that start with a dot are not there."""
+    """All files of the landing zone, with those that only its writers know (a leading dot)."""
 
     def __init__(self, settings: Settings) -> None:
         self._filesystem: Any
@@ -58,7 +66,7 @@ class Landing:
             return
         for where, info in found.items():
             path = where[len(self.root) :].lstrip("/")
-            if not any(part.startswith(".") for part in path.split("/")):
+            if not path.endswith(".tmp"):
                 yield Landed(path, int(info["size"]), self._stamp(where, info))
 
     def read(self, path: str) -> Iterator[bytes]:
@@ -84,8 +92,8 @@ class Landing:
         self._filesystem.mv(f"{folder}/{last}", f"{folder}/.{last}.{name}")
 
     def holds(self, file: Landed, kept: Kept, place: Place) -> bool:
-        """Is it still what was received? Files at the root are the platform's own notes."""
-        if "/" not in kept.path or (file.size, file.stamp) == (kept.size, kept.stamp):
+        """Is it still what was received? Notes of writers change, and the newer one is right."""
+        if _is_note(kept.path) or (file.size, file.stamp) == (kept.size, kept.stamp):
             return True
         return file.size == kept.size and all(
             block == place.part(part)
@@ -99,17 +107,41 @@ class Landing:
 
 
 def take_landing(settings: Settings, place: Place, known: Known) -> Iterator[Kept]:
+    """Connectors may land meanwhile: first their cursors, then what these say is there, in the
+    order in which files move. So no cursor is kept that is ahead of what is kept.
+    """
     landing = Landing(settings)
-    for file in landing.files():
-        before = known.get((LANDING, file.path))
-        if before and file.stamp and (before.size, before.stamp) == (file.size, file.stamp):
-            yield before
-            continue
-        parts, size = [], 0
-        for block in landing.read(file.path):
-            parts.append(place.add(block))
-            size += len(block)
-        yield Kept(LANDING, file.path, size, tuple(parts), file.stamp)
+    for which in (_is_cursor, _is_aside, _is_landed):
+        for file in landing.files():
+            if which(file.path):
+                with suppress(FileNotFoundError):
+                    yield _landed(landing, place, file, known.get((LANDING, file.path)))
+
+
+def _landed(landing: Landing, place: Place, file: Landed, before: Kept | None) -> Kept:
+    if before and file.stamp and (before.size, before.stamp) == (file.size, file.stamp):
+        return before
+    parts, size = [], 0
+    for block in landing.read(file.path):
+        parts.append(place.add(block))
+        size += len(block)
+    return Kept(LANDING, file.path, size, tuple(parts), file.stamp)
+
+
+def _is_note(path: str) -> bool:
+    return "/" not in path or any(part.startswith(".") for part in path.split("/"))
+
+
+def _is_cursor(path: str) -> bool:
+    return "/.connector/" in path
+
+
+def _is_aside(path: str) -> bool:
+    return "/.aside/" in path
+
+
+def _is_landed(path: str) -> bool:
+    return not _is_cursor(path) and not _is_aside(path)
 
 
 def take_workshop(settings: Settings, place: Place, known: Known) -> Iterator[Kept]:
@@ -126,6 +158,7 @@ def take_snapshots(settings: Settings, place: Place, known: Known) -> Iterator[K
     """Published snapshots and pins: files that never change."""
     for area, folder, suffix in (
         (SNAPSHOTS, snapshots.folder(settings), snapshots.SUFFIX),
+        (CLEAR, snapshots.clear_folder(settings), snapshots.SUFFIX),
         (PINS, _pins(settings), retention.SUFFIX),
     ):
         for path in sorted(folder.glob(f"[!.]*{suffix}")):
@@ -161,7 +194,8 @@ def put_back_landing(settings: Settings, place: Place, backup: Backup) -> Landin
             landing.move_aside(kept.path, f"before-{backup.backup_id}")
             landing.write(kept, place)
             mended.append(kept.path)
-    return LandingAfter(tuple(put_back), tuple(mended), tuple(sorted(there)))
+    newer = sorted(path for path in there if not _is_note(path))
+    return LandingAfter(tuple(put_back), tuple(mended), tuple(newer))
 
 
 def is_empty(settings: Settings) -> bool:
@@ -172,6 +206,12 @@ def put_back_warehouse(settings: Settings, place: Place, backup: Backup) -> list
     """Snapshots and pins that are missing, then the workshop in one step, then the pointer."""
     notes: list[str] = []
     with exclusive(settings):
+        # As a publish makes them: the clear copy is there before its snapshot.
+        for kept in backup.area(CLEAR):
+            path = snapshots.clear_folder(settings) / kept.path
+            if not path.exists() or path.stat().st_size != kept.size:
+                path.parent.mkdir(mode=clear_tables.FOLDER_MODE, exist_ok=True)
+                _write(place, kept, path, mode=clear_tables.FILE_MODE)
         for kept in backup.area(SNAPSHOTS):
             path = snapshots.folder(settings) / kept.path
             if not path.exists() or path.stat().st_size != kept.size or not _opens(settings, path):
@@ -231,17 +271,18 @@ def _replace_workshop(settings: Settings, place: Place, kept: Kept) -> None:
     sync(path.parent)
 
 
-def _write(place: Place, kept: Kept, path: Path) -> None:
+def _write(place: Place, kept: Kept, path: Path, *, mode: int = 0o666) -> None:
     aside = path.with_name(f".{path.name}.tmp")
-    _fill(place, kept, aside)
+    _fill(place, kept, aside, mode)
     aside.replace(path)
     sync(path.parent)
 
 
-def _fill(place: Place, kept: Kept, aside: Path) -> None:
+def _fill(place: Place, kept: Kept, aside: Path, mode: int = 0o666) -> None:
     aside.parent.mkdir(parents=True, exist_ok=True)
+    aside.unlink(missing_ok=True)
     try:
-        with aside.open("wb") as file:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             for part in kept.parts:
                 file.write(place.part(part))
         if aside.stat().st_size != kept.size:

@@ -12,7 +12,8 @@ from warehouse.backups.place import Place
 from warehouse.backups.structure import Structure
 from warehouse.errors import SluiceError
 
-LANDING, WORKSHOP, SNAPSHOTS, PINS, ROWS = "landing", "workshop", "snapshots", "pins", "rows"
+LANDING, WORKSHOP, ROWS = "landing", "workshop", "rows"
+SNAPSHOTS, CLEAR, PINS = "snapshots", "clear", "pins"
 
 
 @dataclass(frozen=True)
