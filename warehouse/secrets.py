@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -133,6 +133,7 @@ def _inner(secret: str) -> Iterator[str]:
     if parts.scheme in ("http", "https"):
         path = parts.path.strip("/")
         yield from (path, f"{path}?{parts.query}", parts.query, path.rsplit("/", 1)[-1])
+        yield from (value for _, value in parse_qsl(parts.query))
     for quoted, bare in _PASSWORD.findall(secret):
         yield re.sub(r"\\(.)", r"\1", quoted) or bare
 

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=secrets.DOT_ENV,
+        env_file=PROJECT_ROOT / ".env",
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,

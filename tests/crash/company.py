@@ -47,6 +47,7 @@ class Warm:
     """Starts `sluice` commands as forks of one process that has imported everything."""
 
     def __init__(self, folder: Path) -> None:
+        self.place = folder
         self._output = folder / "output.txt"
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],

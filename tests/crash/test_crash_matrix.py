@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+import planted
 import psycopg
 import pytest
 from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, Warm
@@ -241,13 +243,54 @@ def test_drill_nothing_committed_is_lost_with_the_warehouse(
     assert company.published() == bases.next_tables
     assert company.built() == bases.done.built()
     assert set(company.gates().values()) == {"open"}
+    assert nothing_told(company, tmp_path, HOOKS) == []
+
+
+HOOKS = {
+    "SLUICE_TEST_HOOK": f"http://127.0.0.1:9/services/{planted.TOKEN}",
+    # Python's own complaint about this address repeats it.
+    "SLUICE_TEST_ODD_HOOK": f"http://127.0.0.1:9/odd services/{planted.TOKEN[::-1]}",
+}
+ROUTES = """
+channels:
+  - {name: chat, webhook: {url_env: SLUICE_TEST_HOOK}, attempts: 1}
+  - {name: odd, webhook: {url_env: SLUICE_TEST_ODD_HOOK}, attempts: 1}
+routes: [{channels: [chat, odd]}]
+"""
+
+
+def nothing_told(company: Company, folder: Path, secret: Mapping[str, str]) -> list[str]:
+    """Let things go wrong around secrets; then where any of them stands in what was written."""
+    data = company.settings.data_dir
+    (data / "notifications.yml").write_text(ROUTES)
+    said = [
+        company("incident", "notify", "--test", code=None, **secret),
+        company("doctor", code=None, **secret),
+        company("run", *LAST_STEP, code=None, **secret, SLUICE_DISK_FULL_AT="build.marked"),
+    ]
+    assert "chat" in said[0].output and said[2].code != 0, said
+    if "SLUICE_POSTGRES" in secret:
+        broken = {**secret, "SLUICE_POSTGRES": f"host=x password='{planted.WRONG}' x y"}
+        said += [
+            company("run", *LAST_STEP, code=None, **secret),
+            company("run", *LAST_STEP, code=None, **broken),
+            company("status", code=None, **broken),
+        ]
+        assert "password authentication failed" in said[3].output, said[3]
+        assert "cannot be read as a connection" in said[4].output, said[4]
+    key = data / "secrets" / "mask.key"
+    known = [planted.PASSWORD, planted.WRONG, planted.TOKEN, planted.TOKEN[::-1]]
+    if key.exists():
+        known.append(key.read_text().strip())
+        key.unlink()
+    return planted.found(known, [folder, Path(company.warm.place)], str(said))
 
 
 def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServer) -> None:
     """The same, and the twin that nothing disturbed is the one on DuckDB."""
-    database = new_database(postgres)
+    database = planted.with_password(new_database(postgres))
     company = bases.landed.copy(tmp_path / "company").on(database)
-    company("run", *SELECTION, code=None)
+    company("run", *SELECTION)
     company("backup", "--to", str(tmp_path / "place"))
     assert company.built() == bases.published.built()
     company("simulate", "--next-day")
@@ -258,8 +301,10 @@ def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServe
     answer = company("restore", "--from", str(tmp_path / "place"), "--json").output
     assert json.loads(answer)["newer"]["events.events"] >= 1
     assert company.built() == bases.published.built()
-    company("run", *SELECTION, code=None)
+    company("run", *SELECTION)
     assert company.built() == bases.done.built()
+    wrong = database.url.replace(quote(planted.PASSWORD, safe=""), quote(planted.WRONG, safe=""))
+    assert nothing_told(company, tmp_path, {**HOOKS, "SLUICE_POSTGRES": wrong}) == []
 
 
 def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:
