@@ -12,12 +12,19 @@ from importlib import metadata
 from pathlib import Path
 
 import click
+from pydantic import SecretStr
 
 from cli.output import json_option, say, say_json
+from warehouse import secrets
 from warehouse.errors import SettingsError, SluiceError
-from warehouse.settings import PROJECT_ROOT, settings
+from warehouse.settings import PREFIX, PROJECT_ROOT, Settings, settings
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
+SECRETS = tuple(
+    f"{PREFIX}{name.upper()}"
+    for name, field in Settings.model_fields.items()
+    if field.annotation is SecretStr
+)
 OFF = {
     "DO_NOT_TRACK": "1",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -200,7 +207,7 @@ def _notifications(name: str) -> Finding:
         f"{secret} (channel {each.name})"
         for each in channels
         for secret in each.way.secrets
-        if not os.environ.get(secret)
+        if not secrets.value(secret)
     ]
     if unset:
         return Finding(
@@ -210,6 +217,25 @@ def _notifications(name: str) -> Finding:
             "Set them in the environment of whatever runs Sluice.",
         )
     return Finding(name, True, f"to {', '.join(each.name for each in channels)}")
+
+
+def _secrets(name: str) -> Finding:
+    """Which are set, where they come from, never what they are."""
+    from serving.routes import read_routes
+
+    channels = read_routes(settings()).channels.values()
+    named = dict.fromkeys((*SECRETS, *(each for way in channels for each in way.way.secrets)))
+    found = [each for each in map(secrets.find, named) if each is not None]
+    weak = [each.name for each in found if not each.can_be_hidden]
+    text = ", ".join(f"{each.name} (from {each.origin})" for each in found) or "none is set"
+    if weak:
+        return Finding(
+            name,
+            False,
+            f"{text}; short or a plain word: {', '.join(weak)}",
+            "Choose longer ones: these can be guessed, and cannot be kept out of messages.",
+        )
+    return Finding(name, True, text)
 
 
 def _telemetry(name: str) -> Finding:
@@ -231,5 +257,6 @@ CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
     ("workshop", _workshop),
     ("published", _published),
     ("notifications", _notifications),
+    ("secrets", _secrets),
     ("telemetry", _telemetry),
 )

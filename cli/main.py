@@ -15,6 +15,7 @@ os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 import click
 
 from cli import (
+    backup,
     check,
     collect,
     data,
@@ -31,6 +32,7 @@ from cli import (
     up,
 )
 from warehouse.errors import SluiceError
+from warehouse.secrets import guard_logs, guard_output
 
 INTERRUPTED = 130
 
@@ -67,6 +69,8 @@ for command in (
     check.check,
     metrics.metrics,
     incident.incident,
+    backup.backup,
+    backup.restore,
     doctor.doctor,
     up.up,
 ):
@@ -74,6 +78,8 @@ for command in (
 
 
 def main() -> None:
+    guard_output()
+    guard_logs()
     try:
         sluice.main(standalone_mode=False)
     except SluiceError as error:

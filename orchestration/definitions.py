@@ -28,8 +28,11 @@ from orchestration.publishing import publish_step
 from orchestration.specs import asset_key, landing_key, landing_spec, published_key
 from orchestration.watch import Watch
 from orchestration.writer import WRITER, writer
+from warehouse.secrets import guard_logs
 from warehouse.settings import settings
 
+# Code servers and run workers begin here.
+guard_logs()
 # A check that had not to be made again has no result in this run, and Dagster says so of each.
 logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import dagster as dg
 
+from orchestration.guarding import guarded
 from orchestration.progress import say
 from orchestration.writer import RETRIES
 from warehouse import platform_log
@@ -27,7 +28,8 @@ def told(name: str) -> Callable[[Step[Context, Event]], Step[Context, Event]]:
         def tried(context: Context) -> Iterator[Event]:
             before = context.op_execution_context.retry_number
             try:
-                yield from step(context)
+                with guarded():
+                    yield from step(context)
             except dg.Failure:
                 raise
             except Exception as error:

@@ -11,6 +11,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from ingestion.connectors.fetching import asked
 from ingestion.load import newest_landed, pending
+from orchestration.guarding import guarded
 from orchestration.run_log import BY_HAND_TOOL, RUN_LABEL, TRIGGER
 from warehouse.errors import LockedError
 from warehouse.platform_log import PLATFORM
@@ -48,6 +49,7 @@ def landed(build: Job) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts a run when a source has landed a file that was not there before.",
     )
+    @guarded()
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         newest = newest_landed(settings())
         cursor = ";".join(f"{source}={path}" for source, path in sorted(newest.items()))

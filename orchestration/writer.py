@@ -6,6 +6,7 @@ import dagster as dg
 
 from catalog.catalog import load_catalog
 from orchestration.deploys import note_deploy
+from orchestration.guarding import guarded
 from orchestration.jobs import BUILD
 from orchestration.progress import tell
 from orchestration.run_log import logged
@@ -34,6 +35,7 @@ def writer(context: dg.InitResourceContext) -> Iterator[None]:
         tell(f"… {text}")
 
     with (
+        guarded(),
         writing(settings(), f"run {run_id[:8]}", waiting=waiting),
         logged(settings(), instance, run_id),
     ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import smtplib
 import urllib.error
 import urllib.request
@@ -15,6 +14,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from serving.notices import Notice
+from warehouse import secrets
+from warehouse.errors import SettingsError
 
 # What a web server says of its own trouble; any other 4xx would be the same the next time.
 PASSING = (408, 425, 429)
@@ -130,12 +131,15 @@ Way = Webhook | Email | TextFile
 
 
 def _secret(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
+    try:
+        found = secrets.value(name)
+    except SettingsError as error:
+        raise Undelivered(str(error), may_retry=False) from error
+    if not found:
         raise Undelivered(f"the environment variable {name} is not set", may_retry=False)
-    return value
+    return found
 
 
 def _said(error: object) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(secrets.redacted(str(error)).split())
     return text or type(error).__name__

@@ -48,7 +48,7 @@ def placed(target: PostgresConnection, name: str, table: pa.Table) -> Iterator[N
     """These few rows under this name, for as long as the block lasts."""
     columns = ", ".join(f"{named(field.name)} {_type(field.type)}" for field in table.schema)
     target.execute(f"create temp table {named(name)} ({columns})")
-    with _told(), target.raw.cursor().copy(_into(named(name), table.column_names)) as copy:
+    with told(), target.raw.cursor().copy(_into(named(name), table.column_names)) as copy:
         for batch in table.to_batches(max_chunksize=10_000):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 copy.write_row(row)
@@ -69,11 +69,15 @@ def _type(arrow_type: Any) -> str:
 
 
 def _into(relation: str, columns: Sequence[str]) -> str:
-    return f"copy {relation} ({', '.join(map(named, columns))}) from stdin"
+    return f"copy {columns_of(relation, columns)} from stdin"
+
+
+def columns_of(relation: str, columns: Sequence[str]) -> str:
+    return f"{relation} ({', '.join(map(named, columns))})" if columns else relation
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     import psycopg
 
     try:
@@ -105,7 +109,7 @@ class _Pump:
 
     def _copy(self) -> None:
         try:
-            with _told(), self._target.raw.cursor().copy(self._statement) as copy:
+            with told(), self._target.raw.cursor().copy(self._statement) as copy:
                 while block := os.read(self._reading, _BLOCK):
                     copy.write(block)
                 if self._failure is not None:

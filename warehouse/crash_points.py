@@ -46,6 +46,19 @@ POINTS: Final[Mapping[str, str]] = {
     "pin.written_aside": "the pin is written under a name that nobody reads",
     "pin.kept": "the snapshot is pinned, the platform log does not know",
     "unpin.removed": "the pin is gone, the platform log does not know",
+    "backup.begun": "the backup holds the writer's lock, nothing is copied",
+    "backup.part": "some parts are kept, another one is about to be written",
+    "backup.landing_kept": "what landed is kept, the warehouse is not",
+    "backup.parts_written": "everything is kept, no inventory names it",
+    "backup.inventoried": "the backup is there, the platform log does not know",
+    "restore.landed": "some landed files are back, the warehouse is as it was",
+    "restore.snapshot": "a snapshot is back that nobody sees",
+    "restore.workshop_aside": "the workshop of the backup lies beside the old one",
+    "restore.workshop_replaced": "the workshop is the backup's, consumers see what they saw",
+    "server.dropped": "the schemas are dropped on the server, the transaction is open",
+    "server.table_filled": "a table is back on the server, the transaction is open",
+    "server.uncommitted": "everything is back on the server, the transaction is open",
+    "server.committed": "the restore is committed on the server, the platform log does not know",
 }
 
 _visits: Counter[str] = Counter()

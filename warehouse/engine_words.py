@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from warehouse.secrets import redacted
+
 HIDDEN = "***"
 LONGEST = 400
 # These speak of the query, never of what is in the rows.
@@ -18,7 +20,7 @@ ABOUT_ROWS = re.compile(
 
 def engine_message(text: str) -> str:
     """In one line. A value that does not convert is quoted by the engine; it may be personal."""
-    words = " ".join(text.split())
+    words = " ".join(redacted(text).split())
     kinds = re.findall(r"(\w+) (?:Error|Exception):", words)
     is_about_rows = ABOUT_ROWS.search(words) is not None
     if not is_about_rows and all(kind in ABOUT_THE_QUERY for kind in kinds):

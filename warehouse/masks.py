@@ -17,6 +17,7 @@ from typing import Final, Literal
 import duckdb
 
 from warehouse.errors import SettingsError
+from warehouse.secrets import remember
 from warehouse.settings import Settings
 
 Engine = Literal["duckdb", "postgres"]
@@ -105,6 +106,7 @@ def _long_enough(key: str, where: str) -> str:
             f"The key in {where} is too short: it could be guessed.",
             remedy=f"At least {SHORTEST_KEY} characters: `openssl rand -hex 32` makes one.",
         )
+    remember(key)
     return key
 
 

@@ -17,6 +17,7 @@ import fsspec
 
 from warehouse.clock import wall_clock
 from warehouse.crash_points import crash_point
+from warehouse.secrets import redacted
 from warehouse.settings import Settings
 
 PLATFORM = "platform"
@@ -38,7 +39,7 @@ def append(settings: Settings, kind: str, events: Iterable[Mapping[str, Any]]) -
     name = f"{at:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.jsonl"
     filesystem.makedirs(folder, exist_ok=True)
     aside = f"{folder}/.{name}.tmp"
-    filesystem.pipe_file(aside, ("\n".join(lines) + "\n").encode())
+    filesystem.pipe_file(aside, redacted("\n".join(lines) + "\n").encode())
     crash_point("log.written_aside")
     filesystem.mv(aside, f"{folder}/{name}")
     return f"{folder}/{name}"

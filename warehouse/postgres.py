@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warehouse.connection import EngineError, NoSuchColumnError, NoSuchTableError
 from warehouse.errors import LockedError, SettingsError, SluiceError
+from warehouse.secrets import redacted, remember
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -115,13 +116,13 @@ def parts(settings: Settings) -> dict[str, str]:
 
     try:
         given = conninfo.conninfo_to_dict(settings.postgres.get_secret_value())
-    except Exception as error:
+    except Exception:
         # The text of the error repeats the setting, password and all.
         raise SettingsError(
             "SLUICE_POSTGRES cannot be read as a connection.",
             remedy="Write postgresql://user:password@host:5432/database; "
             "a password with special characters is percent-encoded.",
-        ) from error
+        ) from None
     defaults = {
         "host": os.environ.get("PGHOST", ""),
         "port": os.environ.get("PGPORT", "5432"),
@@ -130,6 +131,7 @@ def parts(settings: Settings) -> dict[str, str]:
         "dbname": os.environ.get("PGDATABASE", ""),
     }
     found = {**defaults, **{key: str(value) for key, value in given.items() if value is not None}}
+    remember(found["password"])
     missing = [key for key in ("host", "user", "dbname") if not found[key]]
     if missing:
         raise SettingsError(
@@ -168,10 +170,7 @@ def connect(
 
 def _explained(where: Mapping[str, str], error: Exception) -> SluiceError:
     at = f"{where['host']}:{where['port']}"
-    text = said(error)
-    password = where.get("password")
-    if password:
-        text = text.replace(password, "***")
+    text = redacted(said(error))
     if "does not exist" in text and "database" in text:
         remedy = f"Create it: createdb -h {where['host']} -p {where['port']} {where['dbname']}"
     elif "authentication" in text or "password" in text or "role" in text:

@@ -5,21 +5,47 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from warehouse import secrets
 from warehouse.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "SLUICE_"
+
+
+class _Secrets(PydanticBaseSettingsSource):
+    """What is a SecretStr comes from a variable, or from a file that only its owner may read."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = f"{PREFIX}{field_name.upper()}"
+        is_ours = field.annotation is SecretStr
+        # A setting that names the file itself knows better what to do with it.
+        if not is_ours or f"{field_name}_file" in self.settings_cls.model_fields:
+            return None, field_name, False
+        return secrets.value(name) or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
     """Every name is also an environment variable with the prefix `SLUICE_`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SLUICE_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=PROJECT_ROOT / ".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     target: Literal["duckdb", "postgres"] = "duckdb"
@@ -28,6 +54,7 @@ class Settings(BaseSettings):
     environment: Literal["dev", "ci", "prod"] = "dev"
     data_dir: Path = PROJECT_ROOT / "data"
     landing: str = ""
+    backups: str = ""
     dagster_home: Path = PROJECT_ROOT / ".dagster"
     as_of: datetime | None = None
     notifications: Path | None = None
@@ -52,10 +79,37 @@ class Settings(BaseSettings):
             return value
         return (PROJECT_ROOT / value).resolve()
 
+    @model_validator(mode="after")
+    def _kept_secret(self) -> Settings:
+        """Whoever gave them: no message may repeat them, nor the password of an address."""
+        for name, field in type(self).model_fields.items():
+            if field.annotation is SecretStr:
+                secrets.remember(getattr(self, name).get_secret_value())
+        for address in (self.landing, self.backups):
+            if "@" in address:
+                secrets.remember(address)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Secrets(settings_cls), env_settings, dotenv_settings
+
     @property
     def landing_url(self) -> str:
         """Any fsspec location; a folder beside the warehouse unless told otherwise."""
         return self.landing or str(self.data_dir / "landing")
+
+    @property
+    def backups_url(self) -> str:
+        """Any fsspec location; it should not lie on the disk that it is to outlive."""
+        return self.backups or str(self.data_dir / "backups")
 
     @property
     def books_dir(self) -> Path:
@@ -117,6 +171,6 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = "SLUICE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(
-            f"{name} cannot be used: {first['msg']} (it is {first['input']!r}).",
+            secrets.redacted(f"{name} cannot be used: {first['msg']} (it is {first['input']!r})."),
             remedy="Correct it in the environment or in .env; `sluice doctor` lists every setting.",
-        ) from error
+        ) from None

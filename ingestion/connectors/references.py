@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from warehouse.errors import SettingsError
+from warehouse.secrets import remember
 from warehouse.settings import PROJECT_ROOT
 
 _REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
@@ -71,6 +72,13 @@ def _required(match: re.Match[str], where: str) -> str:
 
 
 def _found(kind: str, name: str) -> str | None:
+    found = _given(kind, name)
+    if found:
+        remember(found)
+    return found
+
+
+def _given(kind: str, name: str) -> str | None:
     if kind == "env":
         return os.environ.get(name) or None
     path = Path(name) if Path(name).is_absolute() else PROJECT_ROOT / name

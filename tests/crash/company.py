@@ -8,16 +8,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import warehouse_rows
 from platform_under_test import sluice_in
+from postgres_server import PostgresServer
+from pydantic import SecretStr
 
 from warehouse import platform_log, snapshots, versions
 from warehouse.crash_points import CRASH_AT, DISK_FULL_AT
 from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.workshop import connect
 
 SCRIPT = Path(__file__).with_name("warm.py")
 # Every kind of step, on what it takes least: a source, two layers, reference data, a publish.
@@ -42,6 +47,7 @@ class Warm:
     """Starts `sluice` commands as forks of one process that has imported everything."""
 
     def __init__(self, folder: Path) -> None:
+        self.place = folder
         self._output = folder / "output.txt"
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
@@ -85,12 +91,24 @@ class Company:
 
     folder: Path
     warm: Warm = field(repr=False)
+    postgres: str = ""
 
     @property
     def settings(self) -> Settings:
-        return Settings(data_dir=self.folder / "data", dagster_home=self.folder / "dagster")
+        return Settings(
+            data_dir=self.folder / "data",
+            dagster_home=self.folder / "dagster",
+            target="postgres" if self.postgres else "duckdb",
+            postgres=SecretStr(self.postgres),
+        )
+
+    def on(self, server: PostgresServer) -> Company:
+        """The same company with its warehouse there."""
+        return replace(self, postgres=server.url)
 
     def __call__(self, *arguments: str, code: int | None = 0, **more: str) -> Ended:
+        if self.postgres:
+            more = {"SLUICE_TARGET": "postgres", "SLUICE_POSTGRES": self.postgres, **more}
         ended = self.warm.sluice(self.folder, *arguments, **more)
         assert code is None or ended.code == code, f"{arguments} → {ended.code}\n{ended.output}"
         return ended
@@ -121,6 +139,11 @@ class Company:
             }
         finally:
             connection.close()
+
+    def built(self) -> dict[str, warehouse_rows.Rows]:
+        """Every table of the workshop that models make."""
+        with closing(connect(self.settings)) as connection:
+            return warehouse_rows.tables(connection, ("raw_events", "staging", "curated"))
 
     def kept(self) -> Iterator[Tables]:
         for snapshot_id in snapshots.ids(self.settings):

@@ -10,7 +10,9 @@ from typing import Literal
 from warehouse.crash_points import POINTS
 
 Kind = Literal["kill", "full"]
-Command = Literal["run", "publish", "rollback", "pin", "unpin"]
+Command = Literal[
+    "run", "publish", "rollback", "pin", "unpin", "backup", "restore", "restore of a server"
+]
 KINDS: tuple[Kind, ...] = ("kill", "full")
 # A whole run reaches these; the second of the two lists is reached by building the last step only.
 RUN = ("load", "build", "gate", "log")
@@ -21,6 +23,11 @@ COMMANDS: Mapping[Command, tuple[str, ...]] = {
     "rollback": ("rollback", "pointer", "log"),
     "pin": ("pin", "log"),
     "unpin": ("unpin", "log"),
+}
+CHAINED: Mapping[Command, tuple[str, ...]] = {
+    "backup": ("backup",),
+    "restore": ("restore",),
+    "restore of a server": ("server",),
 }
 EVERYTHING = "SLUICE_TEST_ALL"
 
@@ -53,7 +60,7 @@ def every_visit() -> Iterator[Visit]:
                 yield Visit("run" if area in RUN else "publish", point, kind)
             if area in MET_OFTEN:
                 yield Visit("run", point, kind, "next", LATER)
-            for command, areas in COMMANDS.items():
+            for command, areas in {**COMMANDS, **CHAINED}.items():
                 if area in areas:
                     yield Visit(command, point, kind)
 
@@ -68,7 +75,7 @@ def chains() -> list[tuple[Visit, ...]]:
     if os.environ.get(EVERYTHING):
         return [(each,) for each in everything]
     found: list[tuple[Visit, ...]] = []
-    for command in ("run", "publish"):
+    for command in ("run", "publish", *CHAINED):
         met = [each for each in everything if each.command == command and each.phase == "next"]
         points = dict.fromkeys(each.point for each in met)
         turns = {point: KINDS[number % 2] for number, point in enumerate(points)}
@@ -94,6 +101,11 @@ HOLDS = {
     "works.",
     "unpin": "The pin is gone or there, consumers see what they saw; the pin can be set and taken "
     "off again.",
+    "backup": "What is listed can be restored whole; the next backup is as if nothing had been.",
+    "restore": "The workshop is the one before or the backup's, consumers see a whole snapshot. "
+    "Restoring again works, and the next run gives the rows of a company that nothing disturbed.",
+    "restore of a server": "Every row on the server is the one before, or from `server.committed` "
+    "on the backup's; restoring again works.",
 }
 
 
@@ -126,7 +138,7 @@ def page(remake: str) -> str:
         lines.append(f"| `{point}` | {what} | {', '.join(commands)} | {len(here)} |")
     lines += ["", "## What holds after each", "", "| command | what is asserted |", "|---|---|"]
     lines += [
-        f"| `sluice {'' if command == 'run' else 'published '}{command}` | {holds} |"
+        f"| `sluice {'published ' if command in COMMANDS else ''}{command}` | {holds} |"
         for command, holds in HOLDS.items()
     ]
     lines += [

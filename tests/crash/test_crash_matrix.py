@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+import planted
+import psycopg
 import pytest
 from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, Warm
 from crash.matrix import Visit, chains, every_visit, page
 from platform_under_test import sluice_in
+from postgres_fixtures import new_database
+from postgres_server import PostgresServer
 
 from warehouse import retention, snapshots
+from warehouse.backups.place import Place
 from warehouse.crash_points import POINTS
 from warehouse.settings import PROJECT_ROOT
 
@@ -32,6 +39,8 @@ class Bases:
     next_day: Company
     built: Company
     done: Company
+    place: str
+    """Where the backup lies that was made after the first run."""
 
     @property
     def first_tables(self) -> Tables:
@@ -52,13 +61,14 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
     landed = Company(here, warm)
     published = landed.copy(folder / "published")
     warm.sluice(published.folder, "run", *SELECTION, learn=True)
+    published("backup", "--to", str(folder / "place"))
     next_day = published.copy(folder / "next")
     next_day("simulate", "--next-day")
     built = next_day.copy(folder / "built")
     built.killed_at("publish.begun", "run", *SELECTION)
     done = built.copy(folder / "done")
     done("run", *LAST_STEP)
-    yield Bases(landed, published, next_day, built, done)
+    yield Bases(landed, published, next_day, built, done, str(folder / "place"))
     warm.close()
 
 
@@ -150,6 +160,151 @@ def test_a_pin_is_set_or_taken_off_whole(
     company("published", "unpin", earlier)
     assert company.published() == bases.next_tables
     assert retention.pins(company.settings) == {}
+
+
+@of("backup")
+def test_a_backup_that_is_ended_anywhere_is_none_or_a_whole_one(
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
+) -> None:
+    company = bases.done.copy(tmp_path / "company")
+    place = Place(company.settings.backups_url)
+    company("backup", "--keep", "2")
+    for visit in chain:
+        before = place.inventories()
+        end(company, visit, "backup", "--keep", "2")
+        made = set(place.inventories()) - set(before)
+        assert bool(made) == (visit.point == "backup.inventoried"), visit
+        company("backup", "verify")
+    company("backup", "--keep", "2")
+    assert len(place.inventories()) == 2
+    assert not [each for each in Path(place.root).rglob("*") if ".tmp" in each.name]
+    for path in Path(place.root).rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+    elsewhere = Company(tmp_path / "elsewhere", company.warm)
+    told = elsewhere("restore", "--from", place.url).output
+    assert "restored backup" in told and "sent again" in told
+    assert elsewhere.published() == bases.next_tables
+    assert elsewhere.built() == bases.done.built()
+    assert elsewhere.gates() == company.gates()
+
+
+@of("restore")
+def test_a_restore_that_is_ended_anywhere_leaves_the_old_workshop_or_the_new(
+    bases: Bases, tmp_path: Path, chain: tuple[Visit, ...]
+) -> None:
+    company = bases.done.copy(tmp_path / "company")
+    restore = ("restore", "--replace", "--from", bases.place)
+    landed = next((company.settings.data_dir / "landing" / "events").rglob("*.jsonl"))
+    old, new = company.built(), bases.published.built()
+    allowed, here = [old, new], company.settings
+    earlier = snapshots.snapshot_path(here, snapshots.ids(here)[-1])
+    for visit in chain:
+        landed.unlink(missing_ok=True)
+        earlier.unlink(missing_ok=True)
+        end(company, visit, *restore)
+        if visit.point == "restore.workshop_replaced":
+            allowed = [new]
+        assert company.built() in allowed, visit
+        assert company.published() == bases.next_tables, visit
+    assert "newer than the backup" in company(*restore).output
+    assert company.built() == new and company.leftovers() == []
+    company("run", *SELECTION)
+    assert company.built() == old and company.published() == bases.next_tables
+
+
+@pytest.mark.parametrize("accident", ["deleted", "truncated", "landing too"])
+def test_drill_nothing_committed_is_lost_with_the_warehouse(
+    bases: Bases, tmp_path: Path, accident: str
+) -> None:
+    """Run, publish, back up, one more day; the warehouse is destroyed, restored and run."""
+    day = bases.done if accident == "truncated" else bases.next_day
+    company = day.copy(tmp_path / "company")
+    here = company.settings
+    if accident == "truncated":
+        os.truncate(here.workshop_path, here.workshop_path.stat().st_size // 2)
+    else:
+        shutil.rmtree(here.workshop_path.parent)
+        shutil.rmtree(here.published_dir)
+    if accident == "landing too":
+        shutil.rmtree(here.data_dir / "landing")
+    answer = company("restore", "--replace", "--from", bases.place, "--json").output
+    found = json.loads(answer)
+
+    assert found["lost"] == {} and found["seconds"] > 0
+    if accident == "landing too":
+        assert found["files_put_back"] > 100 and found["newer"] == {}
+        assert found["last_received"]["events.events"].startswith("events/events/2025-02-09/")
+        assert company.published() == bases.first_tables
+        return
+    assert found["newer"]["events.events"] >= 1 and found["files_put_back"] == 0
+    assert bool(found["judged_anew"]) == (accident == "truncated")
+    company("run", *SELECTION)
+    assert company.published() == bases.next_tables
+    assert company.built() == bases.done.built()
+    assert set(company.gates().values()) == {"open"}
+    assert nothing_told(company, tmp_path, HOOKS) == []
+
+
+HOOKS = {
+    "SLUICE_TEST_HOOK": f"http://127.0.0.1:9/services/{planted.TOKEN}",
+    # Python's own complaint about this address repeats it.
+    "SLUICE_TEST_ODD_HOOK": f"http://127.0.0.1:9/odd services/{planted.TOKEN[::-1]}",
+}
+ROUTES = """
+channels:
+  - {name: chat, webhook: {url_env: SLUICE_TEST_HOOK}, attempts: 1}
+  - {name: odd, webhook: {url_env: SLUICE_TEST_ODD_HOOK}, attempts: 1}
+routes: [{channels: [chat, odd]}]
+"""
+
+
+def nothing_told(company: Company, folder: Path, secret: Mapping[str, str]) -> list[str]:
+    """Let things go wrong around secrets; then where any of them stands in what was written."""
+    data = company.settings.data_dir
+    (data / "notifications.yml").write_text(ROUTES)
+    said = [
+        company("incident", "notify", "--test", code=None, **secret),
+        company("doctor", code=None, **secret),
+        company("run", *LAST_STEP, code=None, **secret, SLUICE_DISK_FULL_AT="build.marked"),
+    ]
+    assert "chat" in said[0].output and said[2].code != 0, said
+    if "SLUICE_POSTGRES" in secret:
+        broken = {**secret, "SLUICE_POSTGRES": f"host=x password='{planted.WRONG}' x y"}
+        said += [
+            company("run", *LAST_STEP, code=None, **secret),
+            company("run", *LAST_STEP, code=None, **broken),
+            company("status", code=None, **broken),
+        ]
+        assert "password authentication failed" in said[3].output, said[3]
+        assert "cannot be read as a connection" in said[4].output, said[4]
+    key = data / "secrets" / "mask.key"
+    known = [planted.PASSWORD, planted.WRONG, planted.TOKEN, planted.TOKEN[::-1]]
+    if key.exists():
+        known.append(key.read_text().strip())
+        key.unlink()
+    return planted.found(known, [folder, Path(company.warm.place)], str(said))
+
+
+def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServer) -> None:
+    """The same, and the twin that nothing disturbed is the one on DuckDB."""
+    database = planted.with_password(new_database(postgres))
+    company = bases.landed.copy(tmp_path / "company").on(database)
+    company("run", *SELECTION)
+    company("backup", "--to", str(tmp_path / "place"))
+    assert company.built() == bases.published.built()
+    company("simulate", "--next-day")
+    with psycopg.connect(postgres.dsn, autocommit=True) as session:
+        session.execute(f"drop database {database.database} with (force)".encode())
+        assert "createdb" in company("restore", "--from", str(tmp_path / "place"), code=1).output
+        session.execute(f"create database {database.database}".encode())
+    answer = company("restore", "--from", str(tmp_path / "place"), "--json").output
+    assert json.loads(answer)["newer"]["events.events"] >= 1
+    assert company.built() == bases.published.built()
+    company("run", *SELECTION)
+    assert company.built() == bases.done.built()
+    wrong = database.url.replace(quote(planted.PASSWORD, safe=""), quote(planted.WRONG, safe=""))
+    assert nothing_told(company, tmp_path, {**HOOKS, "SLUICE_POSTGRES": wrong}) == []
 
 
 def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:

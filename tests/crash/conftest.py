@@ -1,0 +1,1 @@
+from postgres_fixtures import postgres as postgres
