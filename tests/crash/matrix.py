@@ -144,10 +144,7 @@ def page(remake: str) -> str:
         )
         lines.append(f"| `{point}` | {what} | {', '.join(commands)} | {len(here)} |")
     lines += ["", "## What holds after each", "", "| command | what is asserted |", "|---|---|"]
-    lines += [
-        f"| {_as_typed(command)} | {holds} |"
-        for command, holds in HOLDS.items()
-    ]
+    lines += [f"| {_as_typed(command)} | {holds} |" for command, holds in HOLDS.items()]
     lines += [
         "",
         "A run is visited twice: the first one, with nothing published before, and the next one,",
