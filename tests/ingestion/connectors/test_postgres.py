@@ -309,6 +309,39 @@ def test_kills_of_either_side_at_any_time_lose_and_repeat_nothing(
     assert len(changes(quay, "docs")) > 500
 
 
+def test_what_is_read_twice_lands_once(
+    quay: Quay, server: PostgresServer, source: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Changes before a snapshot that the slot tells of as well; and a kill before it moves on."""
+    from ingestion.connectors import pg_source, postgres
+
+    source.execute("create table one (id int primary key, n int)")
+    declare(quay, server, "one")
+    real = postgres.snapshot_tables
+
+    def busy(*arguments: Any) -> None:
+        source.execute("insert into one values (1, 1), (2, 2); update one set n = 5 where id = 1")
+        real(*arguments)
+
+    monkeypatch.setattr(postgres, "snapshot_tables", busy)
+    quay.fetch()
+    assert len(changes(quay, "one")) == 2
+
+    def dying(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    source.execute("insert into one values (3, 3)")
+    monkeypatch.setattr(pg_source, "advance", dying)
+    with pytest.raises(KeyboardInterrupt):
+        quay.fetch()
+    monkeypatch.undo()
+    source.execute("delete from one where id = 2")
+    quay.fetch()
+    assert [row["op"] for row in changes(quay, "one")] == ["insert"] * 3 + ["delete"]
+    assert replica(quay, "one") == rows_of(source, "one")
+
+
 def test_a_table_that_is_added_later_begins_with_its_own_snapshot(
     quay: Quay, server: PostgresServer, source: psycopg.Connection[Any]
 ) -> None:
