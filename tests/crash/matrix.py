@@ -138,7 +138,7 @@ def page(remake: str) -> str:
         lines.append(f"| `{point}` | {what} | {', '.join(commands)} | {len(here)} |")
     lines += ["", "## What holds after each", "", "| command | what is asserted |", "|---|---|"]
     lines += [
-        f"| `sluice {'published ' if command in COMMANDS else ''}{command}` | {holds} |"
+        f"| {'published ' if command in COMMANDS else ''}{command} | {holds} |"
         for command, holds in HOLDS.items()
     ]
     lines += [
