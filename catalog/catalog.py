@@ -101,7 +101,7 @@ class Catalog:
     def tests(self) -> Mapping[str, tuple[str, ...]]:
         """The ids of the dbt tests that read each dataset."""
         found: dict[str, list[str]] = {}
-        for unique_id, node in self.manifest["nodes"].items():
+        for unique_id, node in self.manifest.get("nodes", {}).items():
             if node["resource_type"] == "test":
                 for key in self._keys_of(node):
                     found.setdefault(key, []).append(unique_id)

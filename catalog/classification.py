@@ -65,6 +65,11 @@ class Leak:
         )
 
 
+def personal_columns(dataset: Dataset) -> tuple[str, ...]:
+    """Those declared personal: masked wherever the dataset is published."""
+    return tuple(each.name for each in dataset.columns if each.classification == PERSONAL)
+
+
 def rank(level: str) -> int:
     return LEVELS.index(level) if level in LEVELS else len(LEVELS)
 
@@ -176,11 +181,6 @@ def problems(catalog: Catalog) -> Iterator[tuple[str, str]]:
         highest = max((each.classification for each in dataset.columns), key=rank, default="public")
         if dataset.is_public and rank(dataset.classification) < rank(highest):
             yield key, f"it is classified {dataset.classification}, a column of it {highest}"
-
-
-def personal_columns(dataset: Dataset) -> tuple[str, ...]:
-    """Those declared personal."""
-    return tuple(each.name for each in dataset.columns if each.classification == PERSONAL)
 
 
 def _columns(dataset: Dataset, flow: Flow) -> Iterator[str]:

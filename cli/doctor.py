@@ -125,6 +125,14 @@ def _landing(name: str) -> Finding:
     return Finding(name, True, ", ".join(each for each in sources if not each.startswith("_")))
 
 
+def _connectors(name: str) -> Finding:
+    from ingestion.connectors.declaration import read_connectors
+
+    found = read_connectors(settings())
+    states = [f"{each.source} {'awake' if each.is_awake else 'sleeps'}" for each in found.values()]
+    return Finding(name, True, ", ".join(states) or "none is declared")
+
+
 def _models(name: str) -> Finding:
     from catalog.catalog import load_catalog
 
@@ -242,6 +250,7 @@ CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
     ("settings", _settings),
     ("disk", _disk),
     ("landing", _landing),
+    ("connectors", _connectors),
     ("models", _models),
     ("check files", _check_files),
     ("service levels", _service_levels),

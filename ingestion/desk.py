@@ -6,6 +6,7 @@ takes what fits into raw and what does not into quarantine, in the transaction o
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,7 +20,7 @@ from ingestion.inspection import Numbered
 from ingestion.ledger import SCHEMA, ensure_ledger
 from ingestion.raw import create_raw_table
 from ingestion.taking import Intake, Reading, raw_column_names
-from warehouse.connection import Connection, named
+from warehouse.connection import Connection, literal, named
 from warehouse.copying import copy_rows
 from warehouse.postgres import PostgresConnection
 from warehouse.settings import Settings
@@ -51,7 +52,9 @@ class Desk:
             f"set memory_limit = '{self._settings.duckdb_memory_limit or MEMORY_LIMIT}'"
         )
         spill = self._settings.data_dir / "warehouse" / "desk.tmp"
-        connection.execute(f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+        # A process that was killed may have left something; there is one writer.
+        shutil.rmtree(spill, ignore_errors=True)
+        connection.execute(f"set temp_directory = {literal(str(spill))}")
         ensure_ledger(connection)
         return connection
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from warehouse.connection import Connection, EngineError, as_duckdb
 from warehouse.copying import placed
-from warehouse.postgres import PostgresConnection
+from warehouse.postgres import PostgresConnection, still_writing
 
 SCHEMA = "raw_ledger"
 LOADED, REPLAYED, SKIPPED, WITHDRAWN = "loaded", "replayed", "skipped", "withdrawn"
@@ -50,6 +50,8 @@ def transaction(connection: Connection) -> Iterator[None]:
     connection.execute("begin")
     try:
         yield
+        # Had another writer begun meanwhile, both would give the same numbers.
+        still_writing()
     except BaseException:
         # A statement that failed may have ended the transaction itself.
         with suppress(duckdb.TransactionException, EngineError):

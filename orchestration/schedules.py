@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as Job,
 )
 
+from ingestion.connectors.fetching import asked
 from ingestion.load import newest_landed, pending
 from orchestration.guarding import guarded
 from orchestration.run_log import BY_HAND_TOOL, RUN_LABEL, TRIGGER
@@ -56,8 +57,8 @@ def landed(build: Job) -> dg.SensorDefinition:
             return dg.SkipReason(f"Nothing has landed below {settings().landing_url} yet.")
         if cursor == context.cursor:
             return dg.SkipReason("No file has landed since the last look.")
-        if is_writing(settings()):
-            # It may be fetching and loading just these files: the look after it decides.
+        if asked(settings()) and is_writing(settings()):
+            # It may have fetched just these files, and be loading them: the next look decides.
             return dg.SkipReason("A run is writing the warehouse.")
         if not waiting():
             return dg.SensorResult(

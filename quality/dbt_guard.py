@@ -34,7 +34,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Models hash with a key that no SQL shows."""
-        masks.give_key(cursor, settings())
+        masks.give_key(cursor, dbt.running_for() or settings())
 
 
 def consult(unique_ids: Sequence[str], file: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from catalog import keys
 from catalog.catalog import Catalog
+from catalog.classification import personal_columns
 from quality.gate_state import GATED_LAYERS, GateState, is_gated
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
@@ -87,6 +88,7 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
                 partition_by=dataset.partition_by,
                 key=keys.key(catalog, dataset),
                 indexes=keys.indexes(dataset),
+                masked=personal_columns(dataset),
             )
         )
     return tuple(tables)

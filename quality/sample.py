@@ -32,7 +32,7 @@ def rows_at_fault(
     if check.type == "duplicate":
         return _fetch(connection, _duplicates(dataset, check, filters), masked)
     if "query" in check.body:
-        query = f"select * from ({check.body['query']}) limit {MOST_ROWS}"
+        query = f"select * from ({check.body['query']}) as tested limit {MOST_ROWS}"
         if check.type != "failed_rows":
             return ()
         return _fetch(connection, query, None, catalog, str(check.body["query"]))

@@ -7,6 +7,7 @@ import re
 import duckdb
 
 from serving import answers, on_postgres
+from serving.access import Reader, log_access
 from serving.answers import Answer, QueryError, nearest
 from serving.query_log import logged, tables_of
 from warehouse.connection import Connection, EngineError, as_duckdb, engine
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 SCHEMA = "published"
-CATALOG = "snapshot"
 READS = frozenset({"SELECT", "EXPLAIN"})
 
 
@@ -41,17 +41,27 @@ def published_tables(connection: Connection) -> tuple[str, ...]:
         return tables(connection)
     found = connection.execute(
         "select table_name from information_schema.tables "
-        "where table_catalog = ? and table_schema = ? order by table_name",
-        [CATALOG, SCHEMA],
+        "where table_catalog = current_catalog() and table_schema = ? order by table_name",
+        [SCHEMA],
     ).fetchall()
     return tuple(str(name) for (name,) in found)
 
 
 def run_sql(
-    settings: Settings, sql: str, limit: int | None = 1000, snapshot_id: str | None = None
+    settings: Settings,
+    sql: str,
+    limit: int | None = 1000,
+    snapshot_id: str | None = None,
+    reader: Reader | None = None,
 ) -> Answer:
-    """Answer one `select` from the published snapshot, at most `limit` rows of it."""
-    connection = open_published(settings, snapshot_id)
+    """Answer one `select` from the published snapshot, at most `limit` rows of it.
+
+    With a reader, personal columns are shown in clear, and it is logged who read them and why: if
+    that cannot be logged, nothing is read.
+    """
+    if reader is not None:
+        snapshot_id = log_access(settings, reader, tables_of(sql), snapshot_id)
+    connection = open_published(settings, snapshot_id, clear=reader is not None)
     try:
         with logged(settings, "sql", tables_of(sql, engine(connection)), snapshot_id) as asked:
             answer = fetch(connection, _question(connection, sql), limit)

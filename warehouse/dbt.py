@@ -27,7 +27,7 @@ SAVED_PARSE = "partial_parse.msgpack"
 
 _warm: dict[str, Manifest] = {}
 _lock = threading.Lock()
-_running = threading.Event()
+_running: list[Settings] = []
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,12 @@ def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, st
 
 def is_running() -> bool:
     """Is it we who run dbt in this process, and not a person's own `dbt` command?"""
-    return _running.is_set()
+    return bool(_running)
+
+
+def running_for() -> Settings | None:
+    """Whose dbt it is that runs in this process, if it is we who run it."""
+    return _running[-1] if _running else None
 
 
 def _manifest(settings: Settings) -> Manifest:
@@ -193,7 +198,7 @@ def _result(
     try:
         # dbt resolves ../macros_lib and ../seeds from the project's folder.
         os.chdir(settings.dbt_project_dir)
-        _running.set()
+        _running.append(settings)
         os.environ["SLUICE_GATES_WERE_ASKED"] = "yes"
         return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
     finally:

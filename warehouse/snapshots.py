@@ -166,11 +166,14 @@ def read(
 
 
 @on_postgres("warehouse.snapshot_rows.reading:open_published")
-def open_published(settings: Settings, snapshot_id: str | None = None) -> Connection:
+def open_published(
+    settings: Settings, snapshot_id: str | None = None, *, clear: bool = False
+) -> Connection:
     """A locked, read-only connection to one whole snapshot, `published` being its schema.
 
     SQL on it can read this file and nothing else. The pointer is resolved once, so a publish
-    during the connection's life changes nothing for it.
+    during the connection's life changes nothing for it. `clear`: what is masked is shown as it is,
+    to who may read the file beside the snapshot; whoever asks for it logs it first.
     """
     for _ in range(10):
         wanted = snapshot_id or current_id(settings)
@@ -184,8 +187,9 @@ def open_published(settings: Settings, snapshot_id: str | None = None) -> Connec
             if snapshot_id is None and current_id(settings) != wanted:
                 continue
             raise gone(wanted, ids(settings))
+        beside = clear_path(settings, wanted) if clear else None
         try:
-            return _locked_down(settings, path)
+            return _locked_down(settings, path, beside)
         except duckdb.CatalogException as error:
             raise foreign(path) from error
         except duckdb.IOException as error:
@@ -198,7 +202,7 @@ def open_published(settings: Settings, snapshot_id: str | None = None) -> Connec
     raise PublishError("The published pointer keeps moving.", remedy="Try again.")
 
 
-def _locked_down(settings: Settings, path: Path) -> duckdb.DuckDBPyConnection:
+def _locked_down(settings: Settings, path: Path, beside: Path | None) -> duckdb.DuckDBPyConnection:
     # In an instance of its own: DuckDB shares one per file and process, so that locking that
     # one would lock everybody else in this process who reads the file.
     connection = duckdb.connect(":memory:")
@@ -211,12 +215,52 @@ def _locked_down(settings: Settings, path: Path) -> duckdb.DuckDBPyConnection:
         file = str(path.resolve()).replace("'", "''")
         connection.execute(f"attach '{file}' as snapshot (read_only)")
         connection.execute("use snapshot.published")
+        if beside is not None:
+            _with_clear_tables(connection, beside)
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
     except duckdb.Error:
         connection.close()
         raise
     return connection
+
+
+def _with_clear_tables(connection: duckdb.DuckDBPyConnection, beside: Path) -> None:
+    """Every table under its name: clear where there is a clear copy, else as all see it."""
+    found = {"snapshot": _names(connection, "snapshot")}
+    if _is_there(beside):
+        file = str(beside).replace("'", "''")
+        connection.execute(f"attach '{file}' as clear (read_only)")
+        found["clear"] = _names(connection, "clear")
+    connection.execute("create schema memory.published")
+    for name in found["snapshot"]:
+        origin = "clear" if name in found.get("clear", ()) else "snapshot"
+        connection.execute(
+            f'create view memory.published."{name}" as select * from {origin}.published."{name}"'
+        )
+    connection.execute("use memory.published")
+
+
+def _is_there(beside: Path) -> bool:
+    """Where nothing is masked there is no clear copy; where nobody may look, that is an error."""
+    try:
+        beside.stat()
+        with beside.open("rb"):
+            return True
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise PublishError(
+            f"Only the platform's own user may read {beside}.",
+            remedy="Ask whoever runs the platform, or read the masked tables: without --audience.",
+        ) from error
+
+
+def _names(connection: duckdb.DuckDBPyConnection, catalog: str) -> set[str]:
+    rows = connection.execute(
+        "select table_name from duckdb_tables() where database_name = ?", [catalog]
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 @contextmanager

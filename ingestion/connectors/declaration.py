@@ -149,6 +149,8 @@ class SqlEntity(Words):
     table: str = ""
     query: str = ""
     cursor: str = ""
+    # Asked for again each time, for rows that are committed late; duplicates are dropped.
+    overlap_seconds: float = Field(0.0, ge=0)
 
 
 class SqlSource(Words):
@@ -156,7 +158,6 @@ class SqlSource(Words):
 
     kind: Literal["sql"]
     url: str
-    rows_a_file: int = Field(500_000, ge=1)
 
 
 class EventWords(Words):

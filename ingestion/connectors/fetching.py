@@ -30,6 +30,12 @@ def _collected(settings: Settings, connector: Connector, report: Report) -> Fetc
     return fetch_collected(settings, connector, report)
 
 
+def _sql(settings: Settings, connector: Connector, report: Report) -> Fetched:
+    from ingestion.connectors.sql import fetch_sql
+
+    return fetch_sql(settings, connector, report)
+
+
 def _postgres(settings: Settings, connector: Connector, report: Report) -> Fetched:
     try:
         from ingestion.connectors.postgres import fetch_postgres
@@ -45,6 +51,7 @@ _KINDS: Final[Mapping[str, Callable[[Settings, Connector, Report], Fetched]]] = 
     "files": fetch_files,
     "rest": _rest,
     "postgres": _postgres,
+    "sql": _sql,
     "collector": _collected,
 }
 

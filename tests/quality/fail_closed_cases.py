@@ -33,6 +33,8 @@ class Case:
     file: str = ROWS
     arrange: Arrange | None = None
     alone: str = ""
+    # Where PostgreSQL says it in other words.
+    on_postgres: str = ""
 
 
 def sql(*statements: str) -> Arrange:
@@ -81,6 +83,7 @@ CASES = (
         "Could not convert string", "not_evaluated",
         ROWS + "  - failed_rows: {expression: currency::int < 0}\n",
         alone=ROWS + "  - failed_rows:\n      expression: currency::int < 0\n",
+        on_postgres="invalid input syntax for type integer: ***",
     ),
     Case(
         "A misspelt column in an expression",
@@ -192,6 +195,7 @@ CASES = (
         "A column whose type changed", "`bigint` and `integer` are taken for the same.",
         "`amount` is BIGINT, declared DECIMAL(18,2)", "schema",
         arrange=sql("alter table marts.finance_revenue alter amount type bigint"), alone=ROWS,
+        on_postgres="`amount` is bigint, declared numeric(18,2)",
     ),
     Case(
         "A reconciliation with a table that is gone", NEVER,

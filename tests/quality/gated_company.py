@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
+from pydantic import SecretStr
 
 from catalog.catalog import Catalog, Column, Dataset
 from quality.evaluate import evaluate
 from quality.evaluation import Evaluation
 from warehouse import workshop
+from warehouse.connection import Connection
 from warehouse.settings import Settings
 
 PAYMENTS = "raw.billing.payments"
@@ -57,6 +58,7 @@ def dataset(
     )
 
 
+SCHEMAS = ("seeds", "raw_billing", "raw_crm", "raw_ledger", "staging", "curated", "marts")
 MONEY = {"payment_id": "varchar", "amount": "decimal(18,2)", "currency": "varchar"}
 
 
@@ -74,21 +76,31 @@ def catalog() -> Catalog:
     return Catalog({each.key: each for each in datasets}, {}, {})
 
 
-@pytest.fixture
-def settings_here(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", as_of="2026-04-01T00:00:00+00:00")
+# For modules whose tests run on either engine.
+either_engine = pytest.mark.parametrize("settings_here", ["duckdb", "postgres"], indirect=True)
 
 
 @pytest.fixture
-def company(settings_here: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+def settings_here(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    here = Settings(data_dir=tmp_path / "data", as_of="2026-04-01T00:00:00+00:00")
+    if getattr(request, "param", "duckdb") == "duckdb":
+        return here
+    url = request.getfixturevalue("postgres").url
+    return here.model_copy(update={"target": "postgres", "postgres": SecretStr(url)})
+
+
+@pytest.fixture
+def company(settings_here: Settings) -> Iterator[Connection]:
     """100 payments of 1.00 to 100.00, half of them received on each of two days."""
     connection = workshop.connect(settings_here)
+    for schema in SCHEMAS:
+        connection.execute(f"drop schema if exists {schema} cascade")
     connection.execute(
         """
         create schema seeds; create schema raw_billing; create schema raw_crm;
         create schema raw_ledger; create schema staging; create schema curated;
         create schema marts;
-        create table seeds.currencies as select unnest(['USD', 'EUR']) as currency;
+        create table seeds.currencies as select 'USD' as currency union all select 'EUR';
         create table raw_ledger.batches (batch_id bigint, source varchar, entity varchar,
             file varchar, row_count bigint, quarantined_count bigint, loaded_at timestamptz,
             file_stamp varchar);
@@ -99,8 +111,12 @@ def company(settings_here: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             _row_number bigint, _loaded_at timestamptz);
         """
     )
-    deliver(connection, 1, "2026-03-30", "select 'p' || i, i, 'USD' from range(1, 51) r(i)")
-    deliver(connection, 2, "2026-03-31", "select 'p' || i, i, 'EUR' from range(51, 101) r(i)")
+    deliver(
+        connection, 1, "2026-03-30", "select 'p' || i, i, 'USD' from generate_series(1, 50) r(i)"
+    )
+    deliver(
+        connection, 2, "2026-03-31", "select 'p' || i, i, 'EUR' from generate_series(51, 100) r(i)"
+    )
     for table in ("staging.stg_billing__payments", "curated.fct_payments", "marts.finance_revenue"):
         connection.execute(
             f"create table {table} as select payment_id, amount, currency from raw_billing.payments"
@@ -110,11 +126,11 @@ def company(settings_here: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     connection.close()
 
 
-def deliver(connection: duckdb.DuckDBPyConnection, batch: int, day: str, rows: str) -> None:
+def deliver(connection: Connection, batch: int, day: str, rows: str) -> None:
     file = f"billing/payments/{day}/{batch}.jsonl"
     connection.execute(
         "insert into raw_billing.payments"
-        f" select *, null, {batch}, '{file}', 1, now() from ({rows})"
+        f" select *, null, {batch}, '{file}', 1, now() from ({rows}) as delivered"
     )
     connection.execute(
         "insert into raw_ledger.batches select ?, 'billing', 'payments', ?, count(*), 0, now(), ''"
@@ -146,7 +162,7 @@ def write(folder: Path, key: str, text: str) -> Path:
 def check(
     settings_here: Settings,
     catalog: Catalog,
-    company: duckdb.DuckDBPyConnection,
+    company: Connection,
     checks_dir: Path,
 ) -> Check:
     """Evaluate one dataset, optionally with this check file."""

@@ -14,6 +14,7 @@ from gated_company import (
     Check,
     dataset,
     deliver,
+    either_engine,
     write,
 )
 
@@ -38,6 +39,7 @@ def outcomes(found: Evaluation) -> dict[str, str]:
     return {check.check_id: check.outcome for check in found.checks}
 
 
+@either_engine
 def test_every_kind_of_check_is_evaluated_with_value_and_threshold(check: Check) -> None:
     found = check(
         REVENUE,
@@ -80,6 +82,7 @@ columns:
     assert highest.threshold == "must be more than 1 and at most 100"
 
 
+@either_engine
 def test_a_failed_check_closes_and_says_value_and_bound(check: Check) -> None:
     found = check(REVENUE, AVERAGE.replace("60", "50"))
     assert not found.is_open
@@ -138,6 +141,7 @@ def test_an_attached_file_with_the_same_tables_confuses_nothing(
     assert check(REVENUE, AVERAGE).is_open
 
 
+@either_engine
 def test_one_broken_dataset_leaves_the_others_evaluated(
     settings_here: Settings,
     catalog: Catalog,
@@ -202,11 +206,12 @@ def test_a_model_promises_freshness_of_a_column(
     assert not found.is_open
 
 
+@either_engine
 def test_quarantined_rows_count_until_they_are_replayed(
     check: Check, company: duckdb.DuckDBPyConnection
 ) -> None:
     text = "checks:\n  - quarantined: {threshold: {metric: percent, must_be_less_than: 10}}\n"
-    company.execute("insert into raw_ledger.quarantine select 2, null from range(25)")
+    company.execute("insert into raw_ledger.quarantine select 2, null from generate_series(1, 25)")
     found = check(PAYMENTS, text)
     assert "quarantined rows: 20 %, must be less than 10" in found.reason
     company.execute("update raw_ledger.quarantine set replayed_at = now()")

@@ -141,8 +141,16 @@ def _number(settings: Settings, opened: Connection, snapshot_id: str) -> int:
     return known[snapshot_id]
 
 
-def open_published(settings: Settings, snapshot_id: str | None = None) -> PublishedSession:
+def open_published(
+    settings: Settings, snapshot_id: str | None = None, *, clear: bool = False
+) -> PublishedSession:
     """As snapshots.open_published: a session that sees one whole snapshot, and changes nothing."""
+    if clear:
+        raise PublishError(
+            "On PostgreSQL a person reads personal columns in clear as themselves, with a role "
+            "that may.",
+            remedy="docs/guides/rights.md says how; the server keeps who did, and why.",
+        )
     opened = PublishedSession(postgres.connect(settings, purpose="sluice reader").raw)
     try:
         opened.raw.execute("begin isolation level repeatable read")

@@ -48,7 +48,7 @@
         "cast('2025-03-31 01:29:00+02:00' as timestamp with time zone)"),
         "cast('2025-03-30 23:29:00.250+00:00' as timestamp with time zone)"],
     'anonymise_hash is stable': [m.anonymise_hash("'a@b.c'"), m.anonymise_hash("'a@b.c'")],
-    'anonymise_hash is keyed': ['length(' ~ m.anonymise_hash("'a@b.c'") ~ ')', '32'],
+    'anonymise_hash is the mask of a masked column': [m.anonymise_hash("'a@b.c'"), "'a8991d26ab9e83d5471052d562c9b374'"],
     'anonymise_hash of null': [m.anonymise_hash('null'), 'null'],
     'anonymise_truncate': [m.anonymise_truncate("'10.1.2.3'", 3), "'10.***'"],
     'anonymise_aggregate of a large group': [m.anonymise_aggregate('7', '10'), '7'],

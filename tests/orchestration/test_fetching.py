@@ -1,0 +1,121 @@
+"""Connectors in a run: each source is fetched, then loaded; and by `sluice ingest`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from platform_under_test import Demo
+
+from cli.main import sluice
+from ingestion.simulator.billing_api import BillingApi, Moods, from_landing, serving
+from orchestration.definitions import BUILD, FETCH, build_definitions
+from orchestration.fetching import CHECK, fetched_keys
+from orchestration.specs import landing_key
+from orchestration.writer import RETRIES
+from warehouse.settings import Settings, settings
+
+LEADS = "Lead ID,channel,status,created_at,updated_at\nl1,search,new,{at},{at}\n"
+AT = "2026-03-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def api(demo: Demo) -> Iterator[tuple[BillingApi, str]]:
+    api = from_landing(Path(demo.sluice.settings.landing_url), Moods())
+    api.client = ("sluice", "a-secret-of-billing")
+    with serving(api) as url:
+        yield api, url
+
+
+@pytest.fixture
+def here(
+    demo: Demo, api: tuple[BillingApi, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """An empty platform that knows its models, with a drop and an API to fetch from."""
+    shutil.copytree(demo.sluice.settings.dbt_target_path, tmp_path / "data" / "dbt")
+    (tmp_path / "drop").mkdir()
+    for name, value in {
+        "SLUICE_DATA_DIR": str(tmp_path / "data"),
+        "SLUICE_DAGSTER_HOME": str(tmp_path / "dagster"),
+        "CRM_DROP_URL": str(tmp_path / "drop"),
+        "BILLING_API_URL": api[1],
+        "BILLING_API_CLIENT": "sluice",
+        "BILLING_API_SECRET": "a-secret-of-billing",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    return settings()
+
+
+def test_each_source_is_fetched_and_then_loaded(
+    here: Settings, api: tuple[BillingApi, str], tmp_path: Path
+) -> None:
+    (tmp_path / "drop" / "leads_1.csv").write_text(LEADS.format(at=AT))
+    definitions = build_definitions()
+    graph = definitions.resolve_asset_graph()
+    assert set(fetched_keys()) >= {landing_key("crm", "leads"), landing_key("billing", "refunds")}
+    for source in ("crm", "billing"):
+        [step] = [
+            each
+            for each in definitions.assets or ()
+            if isinstance(each, dg.AssetsDefinition) and each.node_def.name == f"fetch_{source}"
+        ]
+        assert step.node_def.retry_policy == RETRIES  # type: ignore[attr-defined]
+    raw = [key for key in graph.get_all_asset_keys() if key.path[:2] == ["raw", "crm"]]
+    for key in raw:
+        landing = landing_key("crm", key.path[2])
+        assert graph.get(key).parent_keys == {landing} and graph.get(landing).is_executable
+        assert graph.get(landing).freshness_policy is not None
+    with dg.DagsterInstance.ephemeral() as instance:
+        fetched = definitions.resolve_job_def(FETCH).execute_in_process(instance=instance)
+        rows = {
+            event.asset_key: event.materialization.metadata["rows"].value
+            for event in fetched.get_asset_materialization_events()
+            if event.asset_key is not None
+        }
+        for entity in ("invoices", "payments", "customers"):
+            assert rows[landing_key("billing", entity)] == len(api[0].rows[entity])
+        assert all(
+            each.passed
+            for each in fetched.get_asset_check_evaluations()
+            if each.check_name == CHECK
+        )
+        built = definitions.resolve_job_def(BUILD).execute_in_process(
+            instance=instance, asset_selection=[*raw, landing_key("crm", "leads")],
+            raise_on_error=False,
+        )  # fmt: skip
+    loaded = {
+        event.asset_key: event.materialization.metadata["dagster/row_count"].value
+        for event in built.get_asset_materialization_events()
+        if event.asset_key in raw
+    }
+    assert loaded == {dg.AssetKey(["raw", "crm", "leads"]): 1,
+                      dg.AssetKey(["raw", "crm", "campaign_spend"]): 0}  # fmt: skip
+
+
+def test_the_command_fetches_tells_and_is_told_of_what_went_wrong(
+    here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "drop" / "leads_1.csv").write_text(LEADS.format(at=AT))
+    (tmp_path / "drop" / "leads_2.xls").write_bytes(b"an old format")
+    runner = CliRunner()
+    result = runner.invoke(sluice, ["ingest", "--json"])
+    told = {each["source"]: each for each in json.loads(result.output)}
+    assert result.exit_code == 1 and "leads_2.xls" in told["crm"]["problems"][0]
+    assert told["billing"]["entities"]["invoices"]["rows"] > 100
+    shown = runner.invoke(sluice, ["status"]).output
+    assert "awake" in shown and "sleeps: APP_DATABASE_URL not set" in shown
+    assert "leads_2.xls" in shown and "a-secret-of-billing" not in shown
+    assert "0 files" in runner.invoke(sluice, ["ingest", "billing"]).output
+    assert runner.invoke(sluice, ["ingest", "crm", "--forget"]).exit_code == 0
+    assert "2 files" in runner.invoke(sluice, ["ingest", "crm"]).output
+    assert "sleeps" in str(runner.invoke(sluice, ["ingest", "app"]).exception)
+    assert "No connector" in str(runner.invoke(sluice, ["ingest", "nobody"]).exception)
+    monkeypatch.setenv("CRM_DROP_URL", str(tmp_path / "gone"))
+    result = runner.invoke(sluice, ["ingest"])
+    assert result.exit_code == 1 and "✗ crm" in result.output and "✓ billing" in result.output
