@@ -68,6 +68,9 @@ def examine() -> Iterator[Finding]:
             yield look(name)
         except SluiceError as error:
             yield Finding(name, False, error.what, error.remedy)
+            if look is _settings:
+                # Everything that follows would say the same.
+                return
         except Exception as error:
             yield Finding(name, False, f"{type(error).__name__}: {error}", "See the text above.")
 

@@ -70,8 +70,10 @@ def _contents(path: Path) -> Iterator[bytes]:
     """The bytes, and what they are when they are unpacked."""
     content = path.read_bytes()
     yield content
-    with suppress(zlib.error):
-        yield zlib.decompress(content)
+    # Parts of a backup begin with a digest.
+    for packed in (content, content[32:]):
+        with suppress(zlib.error):
+            yield zlib.decompress(packed)
     if content.startswith(b"SQLite format 3"):
         with closing(sqlite3.connect(path)) as database:
             tables = database.execute("select name from sqlite_master where type = 'table'")

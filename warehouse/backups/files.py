@@ -93,7 +93,7 @@ class Landing:
 
     def holds(self, file: Landed, kept: Kept, place: Place) -> bool:
         """Is it still what was received? Notes of writers change, and the newer one is right."""
-        if _is_note(kept.path) or (file.size, file.stamp) == (kept.size, kept.stamp):
+        if is_note(kept.path) or (file.size, file.stamp) == (kept.size, kept.stamp):
             return True
         return file.size == kept.size and all(
             block == place.part(part)
@@ -128,7 +128,7 @@ def _landed(landing: Landing, place: Place, file: Landed, before: Kept | None) -
     return Kept(LANDING, file.path, size, tuple(parts), file.stamp)
 
 
-def _is_note(path: str) -> bool:
+def is_note(path: str) -> bool:
     return "/" not in path or any(part.startswith(".") for part in path.split("/"))
 
 
@@ -194,7 +194,7 @@ def put_back_landing(settings: Settings, place: Place, backup: Backup) -> Landin
             landing.move_aside(kept.path, f"before-{backup.backup_id}")
             landing.write(kept, place)
             mended.append(kept.path)
-    newer = sorted(path for path in there if not _is_note(path))
+    newer = sorted(path for path in there if not is_note(path))
     return LandingAfter(tuple(put_back), tuple(mended), tuple(newer))
 
 

@@ -27,6 +27,7 @@ PARTS, INVENTORIES = "parts", "backups"
 SUFFIX: Final = ".backup"
 # Little work for most of the gain; what does not shrink costs little, too.
 _LEVEL: Final = 1
+_DIGEST_BYTES: Final = 32
 _OWNER_ONLY: Final = 0o700
 
 
@@ -52,7 +53,7 @@ class Place:
         if self._present is None:
             self._present = {each.rsplit("/", 1)[-1] for each in self._find(PARTS)}
         if name not in self._present:
-            packed = zlib.compress(content, _LEVEL)
+            packed = _packed(content)
             crash_point("backup.part")
             self._write(_place_of(name), packed)
             self._present.add(name)
@@ -87,20 +88,17 @@ class Place:
         """From now on the backup is there: all that it names must be safe on the disk before."""
         if self._local:
             os.sync()
-        body = text.encode()
-        digest = hashlib.sha256(body).hexdigest().encode()
         crash_point("backup.parts_written")
-        self._write(_inventory(backup_id), zlib.compress(digest + b"\n" + body, _LEVEL))
+        self._write(_inventory(backup_id), _packed(text.encode()))
         if self._local:
             os.sync()
 
     def read_inventory(self, backup_id: str) -> str:
         where = f"{self.root}/{_inventory(backup_id)}"
-        content = _unpacked(self._filesystem.cat_file(where)) or b""
-        digest, _, body = content.partition(b"\n")
-        if hashlib.sha256(body).hexdigest().encode() != digest:
+        content = _unpacked(self._filesystem.cat_file(where))
+        if content is None:
             raise _damaged(where, "holds other bytes than were written")
-        return body.decode()
+        return content.decode()
 
     def remove(self, backup_id: str) -> None:
         self._filesystem.rm_file(f"{self.root}/{_inventory(backup_id)}")
@@ -183,11 +181,15 @@ def _make_folder(folder: Path, root: Path) -> None:
         folder.mkdir(mode=_OWNER_ONLY, exist_ok=True, parents=folder == root)
 
 
-def _unpacked(packed: bytes) -> bytes | None:
-    try:
-        return zlib.decompress(packed)
-    except zlib.error:
-        return None
+def _packed(content: bytes) -> bytes:
+    """Behind a digest of its own: some flipped bits change nothing of what is unpacked."""
+    packed = zlib.compress(content, _LEVEL)
+    return hashlib.sha256(packed).digest() + packed
+
+
+def _unpacked(file: bytes) -> bytes | None:
+    digest, packed = file[:_DIGEST_BYTES], file[_DIGEST_BYTES:]
+    return zlib.decompress(packed) if hashlib.sha256(packed).digest() == digest else None
 
 
 def _damaged(where: str, how: str) -> SluiceError:

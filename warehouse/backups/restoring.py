@@ -128,7 +128,7 @@ def _last_received(backup: Backup) -> dict[str, str]:
     newest: dict[str, str] = {}
     for kept in backup.area(LANDING):
         source, *rest = kept.path.split("/")
-        if source != PLATFORM and len(rest) > 1:
+        if source != PLATFORM and len(rest) > 1 and not files.is_note(kept.path):
             entity = f"{source}.{rest[0]}"
             newest[entity] = max(newest.get(entity, ""), kept.path)
     return dict(sorted(newest.items()))
