@@ -25,6 +25,7 @@ from warehouse import (
     versions,
     workshop,
 )
+from warehouse.audiences import Audience
 from warehouse.clock import as_of, wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.errors import PublishError
@@ -46,8 +47,9 @@ class PublicTable:
 
     `build` names the run that built and judged it: the same name, the same rows. Empty where
     nobody knows; then the rows are compared. `partition_by` is the day of a table of which a run
-    rebuilds only the touched days. `key` and `indexes` are columns by which consumers look rows up;
-    only PostgreSQL has indexes.
+    rebuilds only the touched days. `masked` are its personal columns. `key` and `indexes` are
+    columns by which consumers look rows up, `audiences` what each role sees: only PostgreSQL has
+    indexes and roles.
     """
 
     name: str
@@ -62,8 +64,10 @@ class PublicTable:
     columns: tuple[PublicColumn, ...] = ()
     build: str = ""
     partition_by: str = ""
+    masked: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    audiences: tuple[Audience, ...] = ()
 
 
 @dataclass(frozen=True)

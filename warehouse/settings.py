@@ -24,6 +24,7 @@ class Settings(BaseSettings):
 
     target: Literal["duckdb", "postgres"] = "duckdb"
     postgres: SecretStr = SecretStr("")
+    postgres_admin: SecretStr = SecretStr("")
     environment: Literal["dev", "ci", "prod"] = "dev"
     data_dir: Path = PROJECT_ROOT / "data"
     landing: str = ""
@@ -38,8 +39,13 @@ class Settings(BaseSettings):
     query_seconds: float = 300.0
     report: Literal["always", "needed", "never"] = "needed"
     error_budgets: str = ""
+    policy: Path | None = None
+    mask_key: SecretStr = SecretStr("")
+    mask_key_file: Path | None = None
 
-    @field_validator("data_dir", "dagster_home", "notifications", mode="after")
+    @field_validator(
+        "data_dir", "dagster_home", "notifications", "policy", "mask_key_file", mode="after"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is None or value.is_absolute():
@@ -60,6 +66,16 @@ class Settings(BaseSettings):
     def notifications_path(self) -> Path:
         """Who is told what, and where; without the file, a file of text in the data folder."""
         return self.notifications or self.data_dir / "notifications.yml"
+
+    @property
+    def policy_path(self) -> Path:
+        """Who may read what."""
+        return self.policy or PROJECT_ROOT / "catalog" / "policy.yml"
+
+    @property
+    def mask_key_path(self) -> Path:
+        """The key of masks, where no variable gives it."""
+        return self.mask_key_file or self.data_dir / "secrets" / "mask.key"
 
     @property
     def workshop_path(self) -> Path:
