@@ -13,7 +13,20 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 import click
 
-from cli import check, data, demo, doctor, gate, incident, metrics, published, runs, status, up
+from cli import (
+    check,
+    data,
+    demo,
+    doctor,
+    gate,
+    grants,
+    incident,
+    metrics,
+    published,
+    runs,
+    status,
+    up,
+)
 from warehouse.errors import SluiceError
 
 INTERRUPTED = 130
@@ -45,6 +58,7 @@ for command in (
     data.set_aside,
     published.published,
     gate.gate,
+    grants.grants,
     check.check,
     metrics.metrics,
     incident.incident,
