@@ -54,8 +54,6 @@ def served(
     more = {
         "SLUICE_TARGET": "postgres",
         "SLUICE_POSTGRES": place.url,
-        # With another key the same people would have other masks.
-        "SLUICE_MASK_KEY_FILE": str(demo.sluice.settings.mask_key_path),
     }
     sluice, printed = sluice_in(folder, **more), {}
     for kind, text in BLOCK.findall(GUIDE.read_text()):
@@ -65,8 +63,10 @@ def served(
                     administrator.execute(statement.encode())
             continue
         for command in text.splitlines():
-            variables, _, words = command.partition("sluice ")
-            given = dict(each.split("=", 1) for each in shlex.split(variables))
+            written = shlex.split(command)
+            at = written.index("sluice")
+            given = dict(each.split("=", 1) for each in written[:at])
+            words = " ".join(map(shlex.quote, written[at + 1 :]))
             if "SLUICE_PRODUCTION" in given:
                 # A laptop: nothing there but the way to production.
                 given["SLUICE_PRODUCTION"] = replace(place, user="ann").url
