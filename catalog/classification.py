@@ -19,8 +19,6 @@ from catalog.taint import STRENGTH, UNKNOWN, How, Ref
 
 LEVELS: Final = ("public", "internal", "confidential", "personal")
 PERSONAL: Final = "personal"
-# Unknown columns of a source end up there; nobody has said what they are.
-UNDECLARED: Final = "_extra"
 PLATFORM_COLUMNS: Final = frozenset({"_batch_id", "_source_file", "_row_number", "_loaded_at"})
 
 

@@ -106,6 +106,18 @@ def _settings(name: str) -> Finding:
     return Finding(name, True, text)
 
 
+def _mask_key(name: str) -> Finding:
+    from warehouse import masks
+
+    here = settings()
+    given = bool(here.mask_key.get_secret_value())
+    if here.environment == "dev" and not given and not here.mask_key_path.exists():
+        return Finding(name, True, "none yet; the first run makes one")
+    masks.mask_key(here)
+    where = "SLUICE_MASK_KEY" if given else str(here.mask_key_path)
+    return Finding(name, True, f"in {where}")
+
+
 def _disk(name: str) -> Finding:
     folder = next(
         each for each in (settings().data_dir, *settings().data_dir.parents) if each.exists()
@@ -252,6 +264,7 @@ CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
     ("packages", _packages),
     ("settings", _settings),
     ("disk", _disk),
+    ("mask key", _mask_key),
     ("landing", _landing),
     ("connectors", _connectors),
     ("models", _models),

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from people_shop import MASKED, PLANTED, build, settings_in
 
-from serving.access import Reader
+from serving.access import Reader, reader_of
 from serving.published import run_sql
 from warehouse import platform_log
-from warehouse.errors import PublishError
+from warehouse.errors import PublishError, SettingsError
 from warehouse.publish import publish
 from warehouse.settings import Settings
 
@@ -50,6 +50,12 @@ def test_what_fails_is_logged_too_and_tables_without_masks_are_as_ever(here: Set
     assert event is not None and event["tables"] == ["visits"]
     names = run_sql(here, "select table_name from published._snapshot order by 1", reader=ADA)
     assert names.rows == (("people",), ("visits",))
+
+
+def test_without_a_reason_nobody_reads() -> None:
+    for reason in (None, "", "  "):
+        with pytest.raises(SettingsError, match="without a reason"):
+            reader_of("ada", reason)
 
 
 def test_what_cannot_be_logged_is_not_read(here: Settings, tmp_path: Path) -> None:

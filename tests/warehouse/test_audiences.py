@@ -98,6 +98,9 @@ def test_another_key_masks_everything_anew(here: Settings, tmp_path: Path) -> No
     other = Settings(**{**here.model_dump(), "mask_key": "the key that came after"})
     stale = replace(MASKED[1], fresh=False, reason="gate raw.shop is closed")
     second = publish(other, [MASKED[0], stale], "run-2")
+    # At once, and not only when older snapshots are looked through.
+    event = next(iter(platform_log.read_newest_first(here, snapshots.KIND)))
+    assert {each["name"]: each["written"] for each in event["tables"]}["people"] == "whole"
     new = mask("the key that came after", PLANTED)
     for snapshot_id in (first.snapshot_id, second.snapshot_id):
         for sql in ("select email from people where person_id = 7",
