@@ -148,8 +148,9 @@ def _fetched(dsn: str, folder: str, what: str) -> Rate:
 
 
 def capture(dsn: str, folder: str) -> None:
-    from ingestion.connectors.declaration import Connector, PostgresEntity, PostgresSource
+    from ingestion.connectors.declaration import Connector
     from ingestion.connectors.postgres import fetch_postgres
+    from ingestion.connectors.words import PostgresEntity, PostgresSource
     from ingestion.contracts import Column, Contract
     from warehouse.settings import settings
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from catalog import audiences
 from catalog.catalog import Catalog
 from orchestration.progress import say
 from orchestration.retrying import told
@@ -30,6 +31,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
     @told(STEP)
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
+        plan = audiences.given(settings(), catalog, plan)
         if is_due_only(context) and shows_already(settings(), plan):
             say(context, "✓ publish: consumers see all of it already")
             tell_people(lambda line: say(context, line))

@@ -28,6 +28,7 @@ from warehouse import (
     versions,
     workshop,
 )
+from warehouse.audiences import Audience
 from warehouse.clear_tables import ClearTable
 from warehouse.clock import as_of, wall_clock
 from warehouse.crash_points import crash_point
@@ -52,7 +53,7 @@ class PublicTable:
     nobody knows; then the rows are compared. `partition_by` is the day of a table of which a run
     rebuilds only the touched days. `key` and `indexes` are columns by which consumers look rows up;
     only PostgreSQL has indexes. `masked` are its personal columns: hashes in what everybody
-    reads, clear beside it.
+    reads, clear beside it. `audiences` is what each role sees: only PostgreSQL has roles.
     """
 
     name: str
@@ -67,9 +68,10 @@ class PublicTable:
     columns: tuple[PublicColumn, ...] = ()
     build: str = ""
     partition_by: str = ""
+    masked: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
-    masked: tuple[str, ...] = ()
+    audiences: tuple[Audience, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     target: Literal["duckdb", "postgres"] = "duckdb"
     postgres: SecretStr = SecretStr("")
     production: SecretStr = SecretStr("")
+    postgres_admin: SecretStr = SecretStr("")
     environment: Literal["dev", "ci", "prod"] = "dev"
     data_dir: Path = PROJECT_ROOT / "data"
     landing: str = ""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from ingestion.connectors.declaration import CollectorEntity, CollectorSource
+from ingestion.connectors.words import CollectorEntity, CollectorSource
 
 CALLS: Final = ("track", "page", "screen", "identify", "group", "batch")
 # Where a call holds what the contract wants; the first that is there counts.

@@ -11,7 +11,7 @@ import orjson
 import uvicorn
 
 from ingestion.connectors.collector import Collector
-from ingestion.connectors.declaration import CollectorEntity, CollectorSource, Connector
+from ingestion.connectors.declaration import Connector
 from ingestion.connectors.delivery import ORIGINALS, Stream
 from ingestion.connectors.journal import (
     REJECTED,
@@ -21,6 +21,7 @@ from ingestion.connectors.journal import (
 )
 from ingestion.connectors.outcome import Fetched, Report
 from ingestion.connectors.taxonomy import Taxonomy, collected, read_taxonomy
+from ingestion.connectors.words import CollectorEntity, CollectorSource
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings
 

@@ -22,9 +22,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingestion.connectors.calls import CALLS, BadRequestError, Calls
-from ingestion.connectors.declaration import CollectorEntity, CollectorSource
 from ingestion.connectors.journal import Entry, Journal
 from ingestion.connectors.taxonomy import Taxonomy
+from ingestion.connectors.words import CollectorEntity, CollectorSource
 
 # So many faults of one request are told; all are counted.
 _ERRORS_TOLD: Final = 100

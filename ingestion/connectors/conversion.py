@@ -26,8 +26,8 @@ from typing import BinaryIO, Final, TextIO, cast
 import orjson
 import zstandard
 
-from ingestion.connectors.declaration import FilesEntity, Received
 from ingestion.connectors.json_values import NotAnArrayError, elements_of, write_lines
+from ingestion.connectors.words import FilesEntity, Received
 from ingestion.contracts import Contract
 from warehouse.errors import ContractError
 

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import fsspec
 
-from ingestion.connectors.declaration import FilesSource
+from ingestion.connectors.words import FilesSource
 from warehouse.errors import SettingsError, SluiceError
 
 _BLOCK: Final = 1 << 20

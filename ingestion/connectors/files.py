@@ -17,10 +17,11 @@ from ingestion.connectors.conversion import (
     fits_as_it_is,
     landed_extension,
 )
-from ingestion.connectors.declaration import Connector, FilesEntity, FilesSource
+from ingestion.connectors.declaration import Connector
 from ingestion.connectors.delivery import Delivery, Stream
 from ingestion.connectors.drop import Drop, Dropped, matches
 from ingestion.connectors.outcome import Fetched, Report
+from ingestion.connectors.words import FilesEntity, FilesSource
 from ingestion.contracts import Contract
 from warehouse.settings import Settings
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ingestion.connectors.declaration import CollectorSource
 from ingestion.connectors.delivery import Store
 from ingestion.connectors.outcome import Fetched
+from ingestion.connectors.words import CollectorSource
 from warehouse.clock import wall_clock
 from warehouse.errors import LockedError
 from warehouse.settings import Settings

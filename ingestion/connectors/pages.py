@@ -32,8 +32,8 @@ from dlt.sources.helpers.rest_client.paginators import (
     SinglePagePaginator,
 )
 
-from ingestion.connectors.declaration import Auth, Paginate, RestEntity, RestSource
 from ingestion.connectors.json_values import NotAnArrayError, elements_at
+from ingestion.connectors.words import Auth, Paginate, RestEntity, RestSource
 from warehouse.errors import SluiceError
 
 _PASSING: Final = {408, 409, 425, 429, 500, 502, 503, 504}

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, Final
 import psycopg
 from psycopg import sql
 
-from ingestion.connectors.declaration import PostgresSource
 from ingestion.connectors.delivery import Stream
 from ingestion.connectors.outcome import Fetched, Report
 from ingestion.connectors.pg_source import Table, connected, lsn
 from ingestion.connectors.pg_values import Types
+from ingestion.connectors.words import PostgresSource
 from warehouse.errors import SluiceError
 
 _BUFFER: Final = 1 << 20

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from ingestion.connectors.declaration import PostgresSource
+from ingestion.connectors.words import PostgresSource
 from warehouse.errors import SettingsError, SluiceError
 
 # What every captured row says of itself.

@@ -14,13 +14,14 @@ import psycopg
 
 from ingestion.connectors import pg_source
 from ingestion.connectors.conversion import copy
-from ingestion.connectors.declaration import Connector, PostgresEntity, PostgresSource
+from ingestion.connectors.declaration import Connector
 from ingestion.connectors.delivery import Stream
 from ingestion.connectors.outcome import Fetched, Report
 from ingestion.connectors.pg_changes import Capture
 from ingestion.connectors.pg_snapshot import snapshot_tables
 from ingestion.connectors.pg_source import OURS, Slot, Table, connected, explained, lsn, lsn_text
 from ingestion.connectors.pg_values import Types
+from ingestion.connectors.words import PostgresEntity, PostgresSource
 from warehouse.errors import ContractError, SluiceError
 from warehouse.settings import Settings
 
@@ -71,10 +72,16 @@ class _Reading:
             for name, each in self.entities.items()
         }
         pg_source.publish(self.connection, self.publication, tables)
-        before = self._slot(server)
-        self._alarm(before)
+        self._alarm(self._slot(server))
         self._snapshots(server, tables)
-        self._changes(tables)
+        try:
+            self._changes(tables)
+        except psycopg.errors.InternalError as error:
+            # There are states of its log from which no server of ours can read on.
+            self._give_up(f"the server cannot read its own log: {error}".strip(), None)
+            self._slot(server)
+            self._snapshots(server, tables)
+            self._changes(tables)
         after = pg_source.read_slot(self.connection, self.slot)
         self.fetched.lag_bytes = after.retained_bytes if after else None
         return self.fetched
@@ -98,10 +105,11 @@ class _Reading:
         """The slot that carries on from our cursor; made, where we begin."""
         found = pg_source.read_slot(self.connection, self.slot)
         cursor = self.stream.cursor
-        if cursor.get("server") and (lost := self._why_lost(found, server)):
+        if cursor.get("tables") and (lost := self._why_lost(found, server)):
             self._give_up(lost, found)
             found = None
-        if found is not None and found.is_lost:
+        if found is not None and (found.is_lost or not self.stream.cursor.get("tables")):
+            # Nothing that it holds back is waited for: every table is about to be read.
             pg_source.drop_slot(self.connection, self.slot)
             found = None
         if found is None:
@@ -115,7 +123,7 @@ class _Reading:
 
     def _why_lost(self, found: Slot | None, server: str) -> str:
         cursor = self.stream.cursor
-        if cursor["server"] != server:
+        if cursor.get("server") != server:
             return "it is another server than the one that was read so far"
         if found is None:
             return f"its slot {self.slot} is gone"

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, cast
 
 from ingestion.connectors.conversion import copy
-from ingestion.connectors.declaration import Connector, Incremental, RestEntity, RestSource
+from ingestion.connectors.declaration import Connector
 from ingestion.connectors.delivery import Stream
 from ingestion.connectors.outcome import Fetched, Report
 from ingestion.connectors.pages import Pages
+from ingestion.connectors.words import Incremental, RestEntity, RestSource
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
 
@@ -65,9 +66,10 @@ def _read(
         before = reading.rows
         for page in pages.of(entity, reading.params()):
             reading.take(page)
-        report(f"  {entity.path}: {reading.rows:,} rows")
         if not shifts or reading.rows == before:
+            report(f"  {entity.path}: {reading.rows:,} rows")
             return True
+        report(f"  {entity.path}: {reading.rows:,} rows, once more")
     return False
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import paramiko  # type: ignore[import-untyped]
 from fsspec.implementations.sftp import SFTPFileSystem
 
-from ingestion.connectors.declaration import FilesSource
+from ingestion.connectors.words import FilesSource
 from warehouse.errors import SettingsError
 
 

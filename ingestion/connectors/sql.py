@@ -14,9 +14,10 @@ import orjson
 import sqlalchemy as sa
 
 from ingestion.connectors.conversion import copy
-from ingestion.connectors.declaration import Connector, SqlEntity, SqlSource
+from ingestion.connectors.declaration import Connector
 from ingestion.connectors.delivery import Stream
 from ingestion.connectors.outcome import Fetched, Report
+from ingestion.connectors.words import SqlEntity, SqlSource
 from warehouse.errors import ContractError, SettingsError, SluiceError
 from warehouse.settings import Settings
 

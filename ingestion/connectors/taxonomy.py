@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ingestion.connectors.declaration import CollectorSource, Connector, EventWords
+from ingestion.connectors.declaration import Connector
+from ingestion.connectors.words import CollectorSource, EventWords
 from ingestion.contracts import Contract
 from warehouse.errors import ContractError
 from warehouse.settings import Settings

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
+import psycopg
 import pytest
 import test_books_finance as finance
 import test_books_product as product
 import warehouse_rows
 from conftest import link_landing
 from platform_under_test import BooksWorkshop, Demo, Sluice, sluice_in
-from postgres_server import running
+from postgres_server import PostgresServer
 from pydantic import SecretStr
 
 from catalog.catalog import load_catalog
 from serving.metrics import list_metrics, query
 from warehouse import production, snapshots, structure
-from warehouse.settings import Settings
+from warehouse.settings import PROJECT_ROOT, Settings
 
 # Each book is held against the marts of the server, too.
 for _name, _test in {**vars(finance), **vars(product)}.items():
@@ -27,31 +30,62 @@ for _name, _test in {**vars(finance), **vars(product)}.items():
         globals()[_name] = _test
 
 
+GUIDE = PROJECT_ROOT / "docs" / "guides" / "postgres.md"
+BLOCK = re.compile(r"^```(sql|sh)\n(.*?)^```$", re.M | re.S)
+
+
 @dataclass(frozen=True)
 class Served:
-    """The same landing zone, run on a server."""
+    """The demo's landing zone on a server, brought there as the guide says."""
 
     sluice: Sluice
     settings: Settings
-    printed: str
+    printed: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def served(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    demo: Demo, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Every command of the guide, in its order."""
     folder = tmp_path_factory.mktemp("on-a-server")
     link_landing(demo, folder)
-    with running() as server:
-        sluice = sluice_in(
-            folder,
-            SLUICE_TARGET="postgres",
-            SLUICE_POSTGRES=server.url,
-            # With another key the same people would have other masks.
-            SLUICE_MASK_KEY_FILE=str(demo.sluice.settings.mask_key_path),
-        )
-        here = sluice.settings.model_copy(
-            update={"target": "postgres", "postgres": SecretStr(server.url)}
-        )
-        yield Served(sluice, here, sluice("run").stdout)
+    place = replace(postgres, user="sluice_platform", database="sluice")
+    more = {
+        "SLUICE_TARGET": "postgres",
+        "SLUICE_POSTGRES": place.url,
+        # With another key the same people would have other masks.
+        "SLUICE_MASK_KEY_FILE": str(demo.sluice.settings.mask_key_path),
+    }
+    sluice, printed = sluice_in(folder, **more), {}
+    for kind, text in BLOCK.findall(GUIDE.read_text()):
+        if kind == "sql":
+            with psycopg.connect(postgres.dsn, autocommit=True) as administrator:
+                for statement in filter(str.strip, text.split(";")):
+                    administrator.execute(statement.encode())
+            continue
+        for command in text.splitlines():
+            variables, _, words = command.partition("sluice ")
+            given = dict(each.split("=", 1) for each in shlex.split(variables))
+            if "SLUICE_PRODUCTION" in given:
+                # A laptop: nothing there but the way to production.
+                given["SLUICE_PRODUCTION"] = replace(place, user="ann").url
+                laptop = sluice_in(folder / "laptop", **given)
+                printed[words] = laptop(*shlex.split(words)).stdout
+            else:
+                printed[words] = sluice(*shlex.split(words)).stdout
+    here = sluice.settings.model_copy(
+        update={"target": "postgres", "postgres": SecretStr(place.url)}
+    )
+    yield Served(sluice, here, printed)
+
+
+def test_the_guide_goes_as_it_says(served: Served) -> None:
+    assert len(served.printed) > 8
+    assert "115 of 115 answered" in served.printed["run"] or "metrics:" in served.printed["run"]
+    assert "0 stale" in served.printed["status"]
+    shown = next(text for words, text in served.printed.items() if words.startswith("develop"))
+    assert "production.fct_trials" in shown and "tests passed" in shown
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,13 @@ HOLDS = {
 }
 
 
+def _as_typed(command: str) -> str:
+    """`restore of a server` is a `sluice restore`, whose target is a server."""
+    word, _, rest = command.partition(" ")
+    group = "published " if command in COMMANDS else ""
+    return f"`sluice {group}{word}` {rest}".strip()
+
+
 def page(remake: str) -> str:
     everything = list(every_visit())
     lines = [
@@ -137,10 +144,7 @@ def page(remake: str) -> str:
         )
         lines.append(f"| `{point}` | {what} | {', '.join(commands)} | {len(here)} |")
     lines += ["", "## What holds after each", "", "| command | what is asserted |", "|---|---|"]
-    lines += [
-        f"| {'published ' if command in COMMANDS else ''}{command} | {holds} |"
-        for command, holds in HOLDS.items()
-    ]
+    lines += [f"| {_as_typed(command)} | {holds} |" for command, holds in HOLDS.items()]
     lines += [
         "",
         "A run is visited twice: the first one, with nothing published before, and the next one,",

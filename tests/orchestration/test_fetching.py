@@ -115,6 +115,7 @@ def test_the_command_fetches_tells_and_is_told_of_what_went_wrong(
     assert runner.invoke(sluice, ["ingest", "crm", "--forget"]).exit_code == 0
     assert "2 files" in runner.invoke(sluice, ["ingest", "crm"]).output
     assert "sleeps" in str(runner.invoke(sluice, ["ingest", "app"]).exception)
+    assert "EVENTS_WRITE_KEY is not set" in str(runner.invoke(sluice, ["collect"]).exception)
     assert "No connector" in str(runner.invoke(sluice, ["ingest", "nobody"]).exception)
     monkeypatch.setenv("CRM_DROP_URL", str(tmp_path / "gone"))
     result = runner.invoke(sluice, ["ingest"])

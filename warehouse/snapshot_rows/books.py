@@ -7,11 +7,12 @@ it away (`_to`). A snapshot is the rows that were shown at its number: nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from warehouse import postgres
 from warehouse.connection import Connection, EngineError, NoSuchTableError, named
@@ -30,6 +31,8 @@ STATES: Final = (
     " classification, description"
 )
 
+SHAPE: Final = "shape, table_name, column_names, column_types, masked, masks"
+
 _BOOKS: Final = f"""
 create schema if not exists {SCHEMA};
 create schema if not exists {VIEWS};
@@ -45,12 +48,27 @@ create table {SCHEMA}._states (
 );
 create table {SCHEMA}._versions (
     number bigint, table_name text, build text not null, touches bigint, content text not null,
-    written_in text not null, primary key (number, table_name)
+    written_in text not null, masks text not null, primary key (number, table_name)
 );
 create table {SCHEMA}._shapes (
     shape bigint primary key, table_name text not null, column_names text[] not null,
-    column_types text[] not null
+    column_types text[] not null, masked text[] not null, masks text not null
 );
+create table {SCHEMA}._views (
+    table_name text primary key, definition text not null, masked text[] not null,
+    audiences jsonb not null
+);
+create table {SCHEMA}._tickets (
+    ticket bigint primary key generated always as identity, table_name text not null,
+    reader text not null, reason text not null, given_at timestamptz not null default now(),
+    until timestamptz not null, pid integer not null, backend_start timestamptz not null,
+    xid xid8 not null
+);
+create table {SCHEMA}._accesses (
+    access bigint primary key generated always as identity, happened_at timestamptz not null
+    default clock_timestamp(), event jsonb not null, is_logged boolean not null default false
+);
+create table {SCHEMA}._members (role text, member text, primary key (role, member));
 create table {SCHEMA}._lives (
     shape bigint not null, from_number bigint not null, to_number bigint,
     primary key (shape, from_number)
@@ -84,12 +102,17 @@ class Current:
 
 @dataclass(frozen=True)
 class Shape:
-    """The tables of a published table while its columns stay the same; `since`: the number."""
+    """The tables of a published table while its columns stay the same; `since`: the number.
+
+    Of each of its `masked` columns they hold the mask besides; `masks` says made with which key.
+    """
 
     shape: int
     table: str
     columns: tuple[tuple[str, str], ...]
     since: int
+    masked: tuple[str, ...] = ()
+    masks: str = ""
 
     @property
     def short(self) -> str:
@@ -108,6 +131,14 @@ class Shape:
     @property
     def listed(self) -> str:
         return ", ".join(named(name) for name, _ in self.columns)
+
+    @property
+    def stored(self) -> str:
+        """With the masks."""
+        return ", ".join([self.listed, *(self.mask_of(name) for name in self.masked)])
+
+    def mask_of(self, name: str) -> str:
+        return named(f"_mask_{self.masked.index(name)}")
 
 
 @contextmanager
@@ -213,14 +244,18 @@ def kept(session: Connection) -> dict[str, int]:
 def lives_at(session: Connection, number: int) -> dict[str, Shape]:
     """By table, the shape whose rows are shown at a number."""
     rows = session.execute(
-        f"select shape, table_name, column_names, column_types, from_number"
+        f"select {SHAPE}, from_number"
         f" from {SCHEMA}._shapes inner join {SCHEMA}._lives using (shape)"
         f" where from_number <= {number} and ({number} < to_number or to_number is null)"
     ).fetchall()
-    return {
-        table: Shape(shape, table, tuple(zip(names, types, strict=True)), since)
-        for shape, table, names, types, since in rows
-    }
+    return {row[1]: shape_of(row) for row in rows}
+
+
+def shape_of(row: Sequence[Any]) -> Shape:
+    """From the columns SHAPE, and the number since when."""
+    shape, table, names, types, masked, masks, since = row[:7]
+    columns = tuple(zip(names, types, strict=True))
+    return Shape(shape, table, columns, since, tuple(masked), masks)
 
 
 def begin_life(session: Connection, shape: Shape) -> None:
@@ -260,7 +295,7 @@ def snapshot(session: Connection, snapshot_id: str, number: int) -> Snapshot:
 
 def versions_of(session: Connection, number: int) -> dict[str, Version]:
     rows = session.execute(
-        f"select table_name, build, touches, content, written_in from {SCHEMA}._versions"
+        f"select table_name, build, touches, content, written_in, masks from {SCHEMA}._versions"
         f" where number = {number}"
     ).fetchall()
     return {name: Version(*rest) for name, *rest in rows}
@@ -278,7 +313,7 @@ def enter(
         [number, made.snapshot_id, made.published_at, made.as_of, made.run_id, made.size_bytes],
     )
     _insert(session, "_states", [(number, *astuple(each)) for each in made.tables])
-    _insert(session, "_versions", [(number, name, *astuple(each)[:4]) for name, each in known])
+    _insert(session, "_versions", [(number, name, *astuple(each)) for name, each in known])
 
 
 def point_to(session: Connection, now: Current) -> None:
@@ -287,6 +322,13 @@ def point_to(session: Connection, now: Current) -> None:
         f"insert into {SCHEMA}._current values (?, ?) on conflict (is_only) do update"
         " set number = excluded.number, snapshot_id = excluded.snapshot_id",
         [now.number, now.snapshot_id],
+    )
+
+
+def note(session: Connection, event: Mapping[str, object]) -> None:
+    """An access that the platform log has to learn of, in the transaction that it is part of."""
+    session.execute(
+        f"insert into {SCHEMA}._accesses (event) values (?::jsonb)", [json.dumps(event)]
     )
 
 

@@ -40,17 +40,14 @@ def _shapes(session: Connection, numbers: list[int]) -> list[tuple[Shape, bool]]
     """Every shape, and whether one of these numbers shows it."""
     kept = ", ".join(map(str, numbers))
     found = session.execute(
-        f"""select shape, table_name, column_names, column_types, min(from_number),
+        f"""select {books.SHAPE}, min(from_number),
                 bool_or(exists (
                     select 1 from unnest(array[{kept}]::bigint[]) as kept(number)
                     where from_number <= number and (number < to_number or to_number is null)
                 ))
             from {SCHEMA}._shapes inner join {SCHEMA}._lives using (shape) group by shape"""
     ).fetchall()
-    return [
-        (Shape(shape, table, tuple(zip(names, types, strict=True)), since), is_needed)
-        for shape, table, names, types, since, is_needed in found
-    ]
+    return [(books.shape_of(row), bool(row[-1])) for row in found]
 
 
 def _drop(session: Connection, shape: Shape) -> None:

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from warehouse import history, platform_log, retention, snapshots, versions
+from warehouse import history, masks, platform_log, retention, snapshots, versions
 from warehouse.clock import as_of, wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.postgres import PostgresConnection
 from warehouse.publish import STILL_SERVED, Made, PublicTable, event, never_built, told_of
 from warehouse.settings import Settings
-from warehouse.snapshot_rows import books, rows, views
+from warehouse.snapshot_rows import books, granting, rights, rows, views
 from warehouse.snapshot_rows.books import Current, Shape
+from warehouse.snapshot_rows.views import Seen
 from warehouse.snapshots import PublishedTable, Snapshot
 from warehouse.versions import Relation, Version
 
@@ -83,6 +84,7 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
             seconds = time.perf_counter() - started
             platform_log.append(settings, snapshots.KIND, [event(snapshot, made, gone, seconds)])
             crash_point("publish.logged")
+            granting.collect(settings, session)
     return snapshot
 
 
@@ -100,23 +102,30 @@ def _write(
         session, base.snapshot.snapshot_id
     )
     versions.leave_mark(session, snapshot_id)
+    signatures = _signatures(settings, session, tables)
     here = versions.relations(session)
     touches = versions.last_touches(session)
     done: list[Done] = []
     for table in tables:
         now_there = Version(table.build, touches.get(table.name), "", snapshot_id)
-        done.append(_rows(session, table, here, base, now_there, number, is_descendant))
+        masks_of = signatures.get(table.name, "")
+        done.append(_rows(session, table, here, base, now_there, number, is_descendant, masks_of))
     # From here on a reader of a table whose columns change has to wait; the end is near.
-    done = [_shown(session, each, base, number) for each in done]
+    known = views.shown(session)
+    done = [_shown(session, each, base, known.get(each.table.name)) for each in done]
     made = [Made(_told(each, base, snapshot_id, now), each.action) for each in done]
     wanted = {each.name for each in tables}
     made += [Made(each) for each in _withdrawn(session, base, wanted, number, now)]
     views.comment(session, [_words(each.table) for each in done if each.shape is not None])
     states = tuple(each.table for each in made)
-    known = [(each.table.name, each.version) for each in done if each.shape is not None]
+    versions_now = [
+        (each.table.name, replace(each.version, masks=each.shape.masks))
+        for each in done
+        if each.shape is not None
+    ]
     size = _size(session, number)
     entry = Snapshot(snapshot_id, None, now, as_of(settings), run_id, states, True, size)
-    books.enter(session, number, entry, known)
+    books.enter(session, number, entry, versions_now)
     books.point_to(session, Current(number, snapshot_id))
     return done, made
 
@@ -142,11 +151,18 @@ def _rows(
     now: Version,
     number: int,
     is_descendant: bool,
+    masks_of: str,
 ) -> Done:
     """Write what differs. Consumers see none of it before the commit."""
     shape, before = base.shape(table.name), base.table(table.name)
     count = before.row_count if before is not None else None
+    is_masked_otherwise = shape is not None and shape.masks != masks_of
     if not table.fresh:
+        if shape is not None and is_masked_otherwise:
+            as_it_is = Relation(shape.rows, shape.columns)
+            shape, count = rows.create(
+                session, table.name, as_it_is, number, table.masked, masks_of
+            )
         return Done(table, "kept", shape, base.version(table.name), count)
     origin = here.get(table.relation)
     if origin is None:
@@ -161,8 +177,9 @@ def _rows(
         partition_by=table.partition_by,
         is_descendant=is_descendant,
     )
-    if shape is None or shape.columns != origin.columns:
-        shape, count = rows.create(session, table.name, origin, number)
+    if shape is None or shape.columns != origin.columns or is_masked_otherwise:
+        change = replace(change, action="whole")
+        shape, count = rows.create(session, table.name, origin, number, table.masked, masks_of)
     elif change.action != "kept":
         day = table.partition_by if change.action == "days" else ""
         written = rows.bring(session, shape, origin, number, day, change.days)
@@ -172,17 +189,43 @@ def _rows(
     return Done(table, change.action, shape, change.version, count)
 
 
-def _shown(session: PostgresConnection, done: Done, base: Base, number: int) -> Done:
-    """Let consumers see the table's new columns; if a reader is in the way, it stays as it was."""
-    shape, before = done.shape, base.shape(done.table.name)
-    if shape is None or shape == before:
+def _signatures(
+    settings: Settings, session: PostgresConnection, tables: Sequence[PublicTable]
+) -> dict[str, str]:
+    """How each table is masked; the session learns the key, if any of them is."""
+    if not any(each.masked for each in tables):
+        return {}
+    key = masks.mask_key(settings)
+    session.execute("select set_config(?, ?, true)", [masks.POSTGRES_SETTING, key])
+    return {
+        each.name: f"{masks.key_id(key)}:{','.join(sorted(each.masked))}"
+        for each in tables
+        if each.masked
+    }
+
+
+def _shown(
+    session: PostgresConnection, done: Done, base: Base, known: tuple[str, Seen] | None
+) -> Done:
+    """Let consumers see the table as it is now; if a reader is in the way, it stays as it was."""
+    shape, name = done.shape, done.table.name
+    if shape is None:
         return done
-    in_the_way = views.show(session, shape, before)
+    seen = Seen(done.table.masked, done.table.audiences)
+    before = base.shape(name)
+    if shape == before and known is not None and known[1] == seen and known[0]:
+        return done
+    in_the_way = views.show(session, shape, seen)
     if not in_the_way:
-        books.begin_life(session, shape)
+        if shape != before:
+            books.begin_life(session, shape)
+            for right in rights.give(session, name, [each for each, _ in shape.columns], seen):
+                books.note(session, {"event": "granted", "statement": right, "by": "publish"})
+        return done
+    if shape == before:
+        # Only the policy is another one: `sluice grants verify` says that it does not hold yet.
         return done
     rows.drop(session, shape)
-    name = done.table.name
     told = base.table(name)
     count = told.row_count if told is not None else None
     return Done(done.table, "kept", before, base.version(name), count, in_the_way)

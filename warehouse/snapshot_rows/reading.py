@@ -174,9 +174,12 @@ def open_published(
 
 def _as_it_was(opened: PublishedSession, number: int) -> None:
     """Views of this session alone: they are gone with it, and nobody else waits for them."""
+    current = books.current(opened)
+    now = books.lives_at(opened, current.number) if current is not None else {}
     for shape in books.lives_at(opened, number).values():
         view = f"{TEMPORARY}.{named(shape.table)}"
-        opened.raw.execute(f"create view {view} as {views.as_it_was(shape, number)}".encode())
+        was = views.as_it_was(shape, number, now.get(shape.table))
+        opened.raw.execute(f"create view {view} as {was}".encode())
     own = f"from {books.SCHEMA}.{{}} where number = {number}"
     opened.raw.execute(
         f"create view {TEMPORARY}._publish as select snapshot_id, published_at, as_of, run_id "

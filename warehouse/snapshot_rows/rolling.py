@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from warehouse import history, platform_log, snapshots
 from warehouse.crash_points import crash_point
@@ -11,6 +12,7 @@ from warehouse.postgres import PostgresConnection
 from warehouse.settings import Settings
 from warehouse.snapshot_rows import books, rows, views
 from warehouse.snapshot_rows.books import Current, Shape
+from warehouse.snapshot_rows.views import Seen
 from warehouse.snapshots import Snapshot
 
 
@@ -51,7 +53,11 @@ def _show_views(
     wanted: Mapping[str, Shape],
     number: int,
 ) -> None:
-    """Tables that had other columns then, or were not public: all of them, or no roll back."""
+    """Tables that had other columns then, or were not public: all of them, or no roll back.
+
+    Whatever they were then, they are shown as today's policy says.
+    """
+    seen = views.shown(session)
     for table in sorted(shown.keys() | wanted.keys()):
         now, then = shown.get(table), wanted.get(table)
         if now is not None and then is not None and now.shape == then.shape:
@@ -60,8 +66,8 @@ def _show_views(
             in_the_way = views.hide(session, table)
             books.end_life(session, table, number)
         else:
-            again = Shape(then.shape, table, then.columns, number)
-            in_the_way = views.show(session, again, now)
+            again = replace(then, since=number)
+            in_the_way = views.show(session, again, seen[table][1] if table in seen else Seen())
             books.begin_life(session, again)
         if in_the_way:
             raise LockedError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from warehouse import masks
 from warehouse.connection import Connection, literal, named
 from warehouse.errors import PublishError
 from warehouse.snapshot_rows.books import SCHEMA, Shape
@@ -29,30 +30,45 @@ class Written:
     removed: int
 
 
-def create(session: Connection, table: str, origin: Relation, number: int) -> tuple[Shape, int]:
+def create(
+    session: Connection,
+    table: str,
+    origin: Relation,
+    number: int,
+    masked: Sequence[str] = (),
+    signature: str = "",
+) -> tuple[Shape, int]:
     """New tables for rows of these columns, filled with the origin's; and how many they are."""
-    taken = {FROM, TO} & {name for name, _ in origin.columns}
+    names = [name for name, _ in origin.columns]
+    taken = {name for name in names if name in (FROM, TO) or name.startswith("_mask_")}
     if taken:
         raise PublishError(
             f"{table} cannot be published: its column {taken.pop()} has a name that the published "
             "tables need.",
             remedy="Give the column another name.",
         )
+    hidden = [name for name in names if name in masked]
     [shape_id] = session.execute(
-        f"insert into {SCHEMA}._shapes select coalesce(max(shape), 0) + 1, ?, ?::text[], ?::text[]"
-        f" from {SCHEMA}._shapes returning shape",
-        [table, [name for name, _ in origin.columns], [kind for _, kind in origin.columns]],
+        f"insert into {SCHEMA}._shapes select coalesce(max(shape), 0) + 1, ?, ?::text[], ?::text[],"
+        f" ?::text[], ? from {SCHEMA}._shapes returning shape",
+        [table, names, [kind for _, kind in origin.columns], hidden, signature],
     ).fetchone()
-    shape = Shape(shape_id, table, origin.columns, number)
+    shape = Shape(shape_id, table, origin.columns, number, tuple(hidden), signature)
+    made = "".join(f", {_mask(name)} as {shape.mask_of(name)}" for name in shape.masked)
     session.execute(
         f"create table {shape.rows} with ({_KEPT}) as"
-        f" select {shape.listed}, {number}::bigint as {FROM} from {origin.name}"
+        f" select {shape.listed}{made}, {number}::bigint as {FROM} from {origin.name}"
     )
     session.execute(f"create table {shape.past} (like {shape.rows}, {TO} bigint)")
     [count] = session.execute(f"select count(*) from {shape.rows}").fetchone()
     session.execute(f"create index on {shape.rows} ({FROM})")
     session.execute(f"create index on {shape.past} ({TO})")
     return shape, int(count)
+
+
+def _mask(name: str) -> str:
+    """The session knows the key: no statement and no definition shows it."""
+    return masks.expression(named(name), "postgres")
 
 
 def drop(session: Connection, shape: Shape) -> None:
@@ -140,9 +156,12 @@ def _gone(session: Connection, shape: Shape, among: str) -> str:
 
 
 def _add(session: Connection, shape: Shape, origin: str, number: int) -> int:
-    typed = ", ".join(f"{named(name)}::{kind}" for name, kind in shape.columns)
+    typed = ", ".join(
+        [f"{named(name)}::{kind}" for name, kind in shape.columns]
+        + [_mask(name) for name in shape.masked]
+    )
     [count] = session.execute(
-        f"with added as (insert into {shape.rows} ({shape.listed}, {FROM})"
+        f"with added as (insert into {shape.rows} ({shape.stored}, {FROM})"
         f" select {typed}, {number} from {origin} returning 1) select count(*) from added"
     ).fetchone()
     return int(count)
@@ -152,8 +171,8 @@ def close(session: Connection, shape: Shape, which: str, number: int) -> int:
     """Rows that are not shown any more, from this number on."""
     [count] = session.execute(
         f"with gone as (delete from {shape.rows} where {which} returning *),"
-        f" kept as (insert into {shape.past} ({shape.listed}, {FROM}, {TO})"
-        f" select {shape.listed}, {FROM}, {number} from gone returning 1)"
+        f" kept as (insert into {shape.past} ({shape.stored}, {FROM}, {TO})"
+        f" select {shape.stored}, {FROM}, {number} from gone returning 1)"
         " select count(*) from kept"
     ).fetchone()
     return int(count)
@@ -163,18 +182,19 @@ def back(session: Connection, shape: Shape, to: int, number: int) -> Written:
     """Show, from `number` on, the rows that were shown at `to`."""
     removed = close(session, shape, f"{FROM} > {to}", number)
     [added] = session.execute(
-        f"with again as (insert into {shape.rows} ({shape.listed}, {FROM})"
-        f" select {shape.listed}, {number} from {shape.past} where {_at(to)} returning 1)"
+        f"with again as (insert into {shape.rows} ({shape.stored}, {FROM})"
+        f" select {shape.stored}, {number} from {shape.past} where {_at(to)} returning 1)"
         " select count(*) from again"
     ).fetchone()
     return Written(int(added), removed)
 
 
-def as_of(shape: Shape, number: int) -> str:
-    """The rows that were shown at a number."""
+def as_of(shape: Shape, number: int, listed: str = "") -> str:
+    """The rows that were shown at a number: all columns, or those listed."""
+    listed = listed or shape.listed
     return (
-        f"select {shape.listed} from {shape.rows} where {FROM} <= {number}"
-        f" union all select {shape.listed} from {shape.past} where {_at(number)}"
+        f"select {listed} from {shape.rows} where {FROM} <= {number}"
+        f" union all select {listed} from {shape.past} where {_at(number)}"
     )
 
 

@@ -284,7 +284,7 @@ def test_a_disk_that_is_full_is_answered_with_503_and_keeps_nothing_by_halves(
     monkeypatch.setattr(os, "fdatasync", full)
     with serving(quay) as server:
         assert server.post("events", [event("e1")])[0] == 202
-        status, _, headers = server.post("events", [event("e2")])
+        status, _, headers = server.post("events", [event("e2", properties={"x": "y" * 500})])
         assert status == 503 and headers["Retry-After"]
         assert server.post("events", [event("e3")])[0] == 202
     assert [row["event_id"] for row in landed(quay)] == ["e1", "e3"]

@@ -48,6 +48,17 @@ ODD[3], ODD[4], ODD[5] = "'NaN'", "'-Infinity'", "'Infinity'"
 ODD[12], ODD[23] = "'infinity'", "'[0:1]={7,8}'"
 
 
+PRESENT = """
+    select id from (
+        select *, row_number() over (partition by id order by change_id desc) as nth
+        from raw_shop.{0} where op <> 'truncate'
+    ) where nth = 1 and op <> 'delete'
+        and change_id
+            > coalesce((select max(change_id) from raw_shop.{0} where op = 'truncate'), '')
+    order by id
+"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     settings = {
@@ -213,6 +224,9 @@ def test_every_kind_of_change_arrives(
     ).fetchone()
     assert lag is not None and lag[0] < 10_000
     assert "extra" in quay.load().entities["docs"].drift
+    # What docs/guides/sources.md says of the present state of a table.
+    for name in ("docs", "full_"):
+        assert quay.rows(PRESENT.format(name)) == [(key,) for key in sorted(replica(quay, name))]
 
 
 def _work(server: PostgresServer, stop: threading.Event, seed: int) -> None:
@@ -295,6 +309,39 @@ def test_kills_of_either_side_at_any_time_lose_and_repeat_nothing(
     assert len(changes(quay, "docs")) > 500
 
 
+def test_what_is_read_twice_lands_once(
+    quay: Quay, server: PostgresServer, source: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Changes before a snapshot that the slot tells of as well; and a kill before it moves on."""
+    from ingestion.connectors import pg_source, postgres
+
+    source.execute("create table one (id int primary key, n int)")
+    declare(quay, server, "one")
+    real = postgres.snapshot_tables
+
+    def busy(*arguments: Any) -> None:
+        source.execute("insert into one values (1, 1), (2, 2); update one set n = 5 where id = 1")
+        real(*arguments)
+
+    monkeypatch.setattr(postgres, "snapshot_tables", busy)
+    quay.fetch()
+    assert len(changes(quay, "one")) == 2
+
+    def dying(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    source.execute("insert into one values (3, 3)")
+    monkeypatch.setattr(pg_source, "advance", dying)
+    with pytest.raises(KeyboardInterrupt):
+        quay.fetch()
+    monkeypatch.undo()
+    source.execute("delete from one where id = 2")
+    quay.fetch()
+    assert [row["op"] for row in changes(quay, "one")] == ["insert"] * 3 + ["delete"]
+    assert replica(quay, "one") == rows_of(source, "one")
+
+
 def test_a_table_that_is_added_later_begins_with_its_own_snapshot(
     quay: Quay, server: PostgresServer, source: psycopg.Connection[Any]
 ) -> None:
@@ -332,6 +379,30 @@ def test_a_lost_slot_is_never_passed_over(
         forget(quay.dock.settings, "shop")
         quay.fetch()
     assert replica(quay, "one") == rows_of(source, "one")
+
+
+def test_a_slot_that_the_server_gave_up_is_noticed(
+    quay: Quay, server: PostgresServer, source: psycopg.Connection[Any]
+) -> None:
+    """It held back more than max_slot_wal_keep_size: the disk is safe, the changes are gone."""
+    source.execute("create table one (id int primary key, n int)")
+    declare(quay, server, "one", lost_slot="snapshot")
+    quay.fetch()
+    source.execute("insert into one values (1, 1)")
+    source.execute("alter system set max_slot_wal_keep_size = '1MB'")
+    source.execute("select pg_reload_conf()")
+    while source.execute(
+        "select count(*) from pg_replication_slots where wal_status <> 'lost'"
+    ).fetchone() != (0,):
+        source.execute("create table filler (n int); drop table filler")
+        source.execute("select pg_switch_wal()")
+        source.execute("checkpoint")
+    source.execute("alter system reset max_slot_wal_keep_size")
+    source.execute("select pg_reload_conf()")
+    [problem] = quay.fetch().problems
+    assert "was given up by the server" in problem
+    assert replica(quay, "one") == rows_of(source, "one") == {1: {"id": 1, "n": 1}}
+    assert not quay.fetch().problems
 
 
 def test_a_slot_that_somebody_else_reads_or_that_lags_is_said(

@@ -1,0 +1,58 @@
+"""The policy as PostgreSQL's views and rights need it: by public table, what each role sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from catalog.catalog import Catalog
+from warehouse.audiences import Audience
+from warehouse.publish import PublicTable
+from warehouse.settings import Settings
+from warehouse.snapshot_rows.views import Seen
+from warehouse.targets import implementation
+
+PERSONAL: Final = "personal"
+
+
+def seen(settings: Settings, catalog: Catalog) -> dict[str, Seen]:
+    """By public table, its personal columns and its audiences."""
+    policy = implementation("catalog.policy:load_policy")(settings)
+    access = implementation("catalog.policy:access_of")(catalog, policy)
+    return seen_of(catalog, access, {name: each.writes for name, each in policy.roles.items()})
+
+
+def seen_of(
+    catalog: Catalog, access: Mapping[str, Mapping[str, Any]], writes: Mapping[str, bool]
+) -> dict[str, Seen]:
+    """`access`: by role and public table, as catalog.policy.access_of has it."""
+    return {
+        dataset.name: Seen(
+            tuple(each.name for each in dataset.columns if each.classification == PERSONAL),
+            tuple(
+                Audience(
+                    role,
+                    dict(tables[dataset.name].columns),
+                    tables[dataset.name].rows,
+                    writes[role],
+                )
+                for role, tables in sorted(access.items())
+                if dataset.name in tables
+            ),
+        )
+        for dataset in catalog.public()
+    }
+
+
+def given(
+    settings: Settings, catalog: Catalog, tables: Sequence[PublicTable]
+) -> tuple[PublicTable, ...]:
+    """The tables with their audiences; DuckDB has no roles."""
+    if settings.target == "duckdb":
+        return tuple(tables)
+    known = seen(settings, catalog)
+    return tuple(
+        replace(each, masked=known[each.name].masked, audiences=known[each.name].audiences)
+        for each in tables
+    )
