@@ -82,8 +82,8 @@ def fetch(
         missing = [name for name in names if name not in published]
         if missing:
             raise SluiceError(
-                f"Production does not publish {', '.join(missing)}.",
-                remedy="Build it here, too (+name builds what a model reads), or run it there.",
+                f"Production does not publish {', '.join(missing)}, or not to us.",
+                remedy="Build it here, too (+name builds what a model reads), or ask its owner.",
             )
         for name in names:
             was_here = known.get(name) == production.shown.snapshot_id
@@ -160,12 +160,26 @@ class _Server:
         self.shown = _shown(session)
 
     def columns(self) -> Mapping[str, Mapping[str, str]]:
-        return _published(structure.columns(self._session))
+        """Those that one's own role may read: others are as if they were not there."""
+        visible = self._session.execute(
+            "select relname, attname from pg_attribute"
+            " inner join pg_class on attrelid = pg_class.oid"
+            f" where relnamespace = to_regnamespace('{_PUBLISHED}') and attnum > 0"
+            " and has_column_privilege(attrelid, attnum, 'select')"
+        ).fetchall()
+        readable = {tuple(each) for each in visible}
+        found = _published(structure.columns(self._session))
+        seen = {
+            name: {each: kind for each, kind in columns.items() if (name, each) in readable}
+            for name, columns in found.items()
+        }
+        return {name: columns for name, columns in seen.items() if columns}
 
     def write_csv(self, name: str, file: Path) -> None:
         import psycopg
 
-        statement = f"copy (select * from {_PUBLISHED}.{named(name)}) to stdout (format csv)"
+        listed = ", ".join(map(named, self.columns()[name]))
+        statement = f"copy (select {listed} from {_PUBLISHED}.{named(name)}) to stdout (format csv)"
         try:
             with (
                 self._session.raw.cursor().copy(statement.encode()) as copy,
