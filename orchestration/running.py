@@ -108,7 +108,7 @@ def _run(
                 tags: dict[str, str] = {
                     TRIGGER: BY_HAND_TOOL,
                     SELECTION: " ".join(selection) if name == BUILD else "",
-                    SCOPE: scope if name == BUILD or scope == "all" else "due",
+                    SCOPE: scope if name == BUILD or scope == "all" or jobs else "due",
                 }
                 results.append(_execute(instance, defs.resolve_job_def(name), wanted, tags))
                 stop_if_interrupted()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -315,3 +316,21 @@ def test_raw_that_was_rebuilt_from_landing_is_checked_whole_again(
     assert run() == (True, 100)
     company.execute("update raw_ledger.batches set loaded_at = now() + interval 1 second")
     assert run() == (True, 100)
+
+
+def test_a_state_that_is_confirmed_is_what_it_was_and_holds_since(settings_here: Settings) -> None:
+    gate.mark_pending(settings_here, [REVENUE], "run-1")
+    found = Evaluation(REVENUE, (CheckResult("c", "row_count", "rows", "pass", 1.0),))
+    gate.record(settings_here, [found], "run-1")
+    before = gate.states(settings_here, [REVENUE])[REVENUE]
+    gate.confirm(settings_here, [REVENUE, FACTS], "run-2")
+    for _ in ("by the summary", "by the log"):
+        after = gate.states(settings_here, [REVENUE, FACTS])
+        # What was never judged is not confirmed.
+        assert after[FACTS].state == "never"
+        confirmed_at = after[REVENUE].confirmed_at
+        assert confirmed_at is not None and confirmed_at == after[REVENUE].passed_at
+        assert replace(after[REVENUE], confirmed_at=None) == before
+        (Path(settings_here.landing_url) / "platform/gates/.latest.json").unlink(missing_ok=True)
+    gate.mark_pending(settings_here, [REVENUE], "run-3")
+    assert gate.states(settings_here, [REVENUE])[REVENUE].passed_at is None
