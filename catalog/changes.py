@@ -76,6 +76,23 @@ def changes_since(catalog: Catalog, base: str) -> tuple[Change, ...]:
     )
 
 
+def files_at(commit: str, folder: str) -> Mapping[str, str]:
+    """The texts of the files that lay in a folder of the repository, by name."""
+    listed = _git("ls-tree", "--name-only", commit, f"{folder}/")
+    if listed is None:
+        raise SettingsError(
+            f"Git knows no commit or branch {commit}, or no file or folder of that name is here.",
+            remedy="Name a branch, a commit, a file or a folder.",
+        )
+    return {path: _git("show", f"{commit}:{path}") or "" for path in listed.splitlines()}
+
+
+def said_of(base: str, word: str) -> tuple[str, ...]:
+    """What the commits since the base say in lines that begin with this word and a colon."""
+    told = _git("log", f"--format=%(trailers:key={word},valueonly)", f"{base}..HEAD") or ""
+    return tuple(line.strip() for line in told.splitlines() if line.strip())
+
+
 def datasets_of(catalog: Catalog, files: Iterable[str]) -> Mapping[str, frozenset[str]]:
     """By dataset, those of the files that say what it is: SQL, YAML, checks, macros it calls."""
     found: dict[str, set[str]] = {}

@@ -30,9 +30,12 @@ class Fault:
 @click.option("--fix", is_flag=True, help="This change mends what spent a budget.")
 @json_option
 def check(base: str | None, fix: bool, as_json: bool) -> None:
-    """Check this change: check files, service levels, classification, error budgets.
+    """Check this change: check files, service levels, classification, contracts, error budgets.
 
     A column that is classified lower than what reaches it is refused, and the way there is shown.
+
+    A change that breaks a source's contract is refused, unless a commit of it says in a last line
+    `Breaks-contract: <source>.<table>` (`sluice contract check` shows whom it reaches).
 
     A dataset of tier 1 whose error budget is spent takes fixes only: commits whose subject begins
     with "fix" or "revert", or --fix.
@@ -47,6 +50,7 @@ def check(base: str | None, fix: bool, as_json: bool) -> None:
     faults = [
         *_promises(catalog),
         *_leaks(catalog),
+        *_breaks(catalog, base),
         *([] if fix else _budgets(changes, known)),
     ]
     if as_json:
@@ -82,6 +86,19 @@ def _leaks(catalog: Catalog) -> Iterator[Fault]:
 
     for each in leaks.problems(settings(), catalog):
         yield Fault(each.dataset, each.what, each.remedy)
+
+
+def _breaks(catalog: Catalog, base: str | None) -> Iterator[Fault]:
+    from ingestion.contracting.agreeing import judge
+
+    for each in judge(settings(), against=base, catalog=catalog).breaking:
+        difference, reach = each.difference, each.reach
+        reached = f"; it reaches {', '.join(reach.owners)}" if reach.owners else ""
+        yield Fault(
+            f"raw.{difference.entity}",
+            f"its contract is broken: {difference}. {difference.rule.why}{reached}",
+            difference.remedy or "`sluice contract check` shows whom it reaches.",
+        )
 
 
 def _budgets(changes: Sequence[Change], known: Sequence[Budget] | None) -> Iterator[Fault]:

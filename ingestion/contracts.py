@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ ON_DRIFT: Final = ("evolve", "quarantine", "freeze")
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 _SAFE = yaml.SafeLoader
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TYPE = re.compile(r"varchar|bigint|integer|boolean|date|timestamptz|json|decimal\(\d+,\d+\)")
+TYPE = re.compile(r"varchar|bigint|integer|boolean|date|timestamptz|json|decimal\(\d+,\d+\)")
 
 
 @dataclass(frozen=True)
@@ -114,32 +114,37 @@ def read_contracts_in(folder: Path) -> Contracts:
 def _contracts(path: Path, _modified: int, _size: int) -> tuple[Contract, ...]:
     """Read once while the file stays as it is: a load asks for its contract many times."""
     return tuple(
-        _contract(path, source, table)
-        for source in _document(path).get("sources") or []
-        for table in source.get("tables") or []
+        contract_of(path.name, source, table)
+        for source, table in tables_in(path.read_text(encoding="utf-8"), str(path))
     )
 
 
-def _document(path: Path) -> dict[str, Any]:
+Node = Mapping[str, Any]
+
+
+def tables_in(text: str, name: str) -> Iterator[tuple[Node, Node]]:
+    """Each source with each of its tables; `name` says in messages whose text it is."""
     try:
         # The loader in C reads the same, ten times faster.
-        document = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", _SAFE))
+        document = yaml.load(text, getattr(yaml, "CSafeLoader", _SAFE))
     except yaml.YAMLError as error:
         raise ContractError(
-            f"The contract {path} is not valid YAML: {error}", remedy="Correct the file."
+            f"The contract {name} is not valid YAML: {error}", remedy="Correct the file."
         ) from error
-    return document if isinstance(document, dict) else {}
+    for source in (document.get("sources") if isinstance(document, dict) else None) or []:
+        for table in source.get("tables") or []:
+            yield source, table
 
 
-def _meta(node: Mapping[str, Any]) -> dict[str, Any]:
+def meta_of(node: Mapping[str, Any]) -> dict[str, Any]:
     meta = (node.get("config") or {}).get("meta") or node.get("meta") or {}
     return dict(meta)
 
 
-def _contract(path: Path, source: Mapping[str, Any], table: Mapping[str, Any]) -> Contract:
+def contract_of(file: str, source: Node, table: Node) -> Contract:
     source_name, entity = str(source["name"]), str(table["name"])
-    where = f"{path.name}: {source_name}.{entity}"
-    meta = _meta(source) | _meta(table)
+    where = f"{file}: {source_name}.{entity}"
+    meta = meta_of(source) | meta_of(table)
     columns = tuple(_column(where, column) for column in table.get("columns") or [])
     contract = Contract(
         source=source_name,
@@ -166,9 +171,9 @@ def _column(where: str, node: Mapping[str, Any]) -> Column:
     name, data_type = str(node["name"]), str(node.get("data_type", "")).lower().replace(" ", "")
     _require(bool(_NAME.fullmatch(name)), where, f"{name!r} is no usable column name")
     _require(
-        bool(_TYPE.fullmatch(data_type)), where, f"column {name} has the data_type {data_type!r}"
+        bool(TYPE.fullmatch(data_type)), where, f"column {name} has the data_type {data_type!r}"
     )
-    meta = _meta(node)
+    meta = meta_of(node)
     return Column(
         name=name,
         data_type=data_type,
