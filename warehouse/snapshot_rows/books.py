@@ -313,11 +313,7 @@ def enter(
         [number, made.snapshot_id, made.published_at, made.as_of, made.run_id, made.size_bytes],
     )
     _insert(session, "_states", [(number, *astuple(each)) for each in made.tables])
-    _insert(
-        session,
-        "_versions",
-        [(number, n, v.build, v.touches, v.content, v.written_in) for n, v in known],
-    )
+    _insert(session, "_versions", [(number, name, *astuple(each)) for name, each in known])
 
 
 def point_to(session: Connection, now: Current) -> None:

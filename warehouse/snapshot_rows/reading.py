@@ -119,24 +119,18 @@ def kept(settings: Settings) -> tuple[Snapshot, ...]:
 
 def show(settings: Settings, snapshot_id: str) -> Snapshot:
     with session(settings) as opened, books.transaction(opened, "isolation level repeatable read"):
-        return books.snapshot(opened, snapshot_id, _number(opened, snapshot_id))
+        return books.snapshot(opened, snapshot_id, _number(settings, opened, snapshot_id))
 
 
-def _number(opened: Connection, snapshot_id: str) -> int:
+def _number(settings: Settings, opened: Connection, snapshot_id: str) -> int:
     known = books.kept(opened)
     if snapshot_id not in known:
         raise gone(snapshot_id, known)
     return known[snapshot_id]
 
 
-def open_published(
-    settings: Settings, snapshot_id: str | None = None, *, clear: bool = False
-) -> PublishedSession:
-    """As snapshots.open_published: a session that sees one whole snapshot, and changes nothing.
-
-    `clear`: what is masked is shown as it is; whoever asks for it logs it first. Only the platform
-    can: others do not see the rows below the views.
-    """
+def open_published(settings: Settings, snapshot_id: str | None = None) -> PublishedSession:
+    """As snapshots.open_published: a session that sees one whole snapshot, and changes nothing."""
     opened = PublishedSession(postgres.connect(settings, purpose="sluice reader").raw)
     try:
         opened.raw.execute("begin isolation level repeatable read")
@@ -145,8 +139,8 @@ def open_published(
             raise PublishError(
                 "Nothing is published yet.", remedy="Publish a first snapshot with `sluice run`."
             )
-        if clear or snapshot_id not in (None, now):
-            _as_it_was(opened, _number(opened, snapshot_id or now), clear=clear)
+        if snapshot_id not in (None, now):
+            _as_it_was(opened, _number(settings, opened, str(snapshot_id)))
         milliseconds = round(settings.query_seconds * 1000)
         opened.raw.execute(f"set local search_path = {VIEWS}")
         opened.raw.execute(f"set local statement_timeout = {milliseconds}")
@@ -158,13 +152,13 @@ def open_published(
     return opened
 
 
-def _as_it_was(opened: PublishedSession, number: int, *, clear: bool) -> None:
+def _as_it_was(opened: PublishedSession, number: int) -> None:
     """Views of this session alone: they are gone with it, and nobody else waits for them."""
     current = books.current(opened)
     now = books.lives_at(opened, current.number) if current is not None else {}
     for shape in books.lives_at(opened, number).values():
         view = f"{TEMPORARY}.{named(shape.table)}"
-        was = views.as_it_was(shape, number, now.get(shape.table), clear=clear)
+        was = views.as_it_was(shape, number, now.get(shape.table))
         opened.raw.execute(f"create view {view} as {was}".encode())
     own = f"from {books.SCHEMA}.{{}} where number = {number}"
     opened.raw.execute(
