@@ -20,7 +20,15 @@ from warehouse.snapshot_rows.views import OWN, Seen
 PUBLIC: Final = "public"
 # Everybody may fill the disk with these, unless a superuser says otherwise.
 LARGE_OBJECTS: Final = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid,bytea)")
-_HARMLESS: Final = "nologin nosuperuser nocreatedb nocreaterole noreplication nobypassrls"
+# What a role that only reads must not be, as pg_roles and as `alter role` call it.
+_POWERS: Final = {
+    "rolcanlogin": "nologin",
+    "rolsuper": "nosuperuser",
+    "rolcreatedb": "nocreatedb",
+    "rolcreaterole": "nocreaterole",
+    "rolreplication": "noreplication",
+    "rolbypassrls": "nobypassrls",
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -235,16 +243,17 @@ def _large_objects(session: Connection) -> Iterator[Right]:
 def make_roles(session: Connection, roles: Sequence[str], writers: Sequence[str]) -> list[str]:
     """Statements that make the roles what they are: names for rights, which nobody logs in with."""
     found = {
-        name: any(may)
-        for name, *may in session.execute(
-            "select rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication,"
-            " rolbypassrls from pg_roles"
+        name: [lack for lack, has in zip(_POWERS.values(), powers, strict=True) if has]
+        for name, *powers in session.execute(
+            f"select rolname, {', '.join(_POWERS)} from pg_roles"
         ).fetchall()
     }
-    made = [f"create role {named(each)} nologin" for each in writers if each not in found]
-    made += [f"create role {named(each)} {_HARMLESS}" for each in roles if each not in found]
-    made += [f"alter role {named(each)} {_HARMLESS}" for each in roles if found.get(each)]
-    return made
+    missing = [each for each in (*writers, *roles) if each not in found]
+    return [
+        *(f"create role {named(each)} nologin" for each in missing),
+        # Only what is wrong is named: who is no superuser may not even say `nosuperuser`.
+        *(f"alter role {named(each)} {' '.join(found[each])}" for each in roles if found.get(each)),
+    ]
 
 
 def people_with_more(session: Connection, roles: Sequence[str], ours: Iterable[str]) -> list[str]:
