@@ -66,7 +66,9 @@ spent as (
         {{ as_double('1') }} - objective as budget,
         -- A promise without a budget is spent by the first miss.
         case
-            when objective < 1 then {{ as_double('cast(' ~ safe_divide('missed', '(counted * (1 - objective))') ~ ' as decimal(18, 6))') }}
+            when objective < 1 then {{ as_double(
+                'cast(' ~ safe_divide('missed', '(counted * (1 - objective))') ~ ' as decimal(18, 6))'
+            ) }}
             when missed > 0 then 1
             else 0
         end as spent_share
