@@ -71,10 +71,12 @@ def gate_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetChecksD
 
 
 def _to_be_judged(watch: Watch, keys: Sequence[str]) -> set[str]:
-    """What was just loaded or built, what is not open, what its checks might say otherwise of."""
+    """What was just loaded or built, what is not open, and what might be judged otherwise now,
+    also because it is held against one of those.
+    """
     states = gate.states(settings(), keys)
     shut = {key for key, state in states.items() if not state.is_plainly_open}
-    return shut | watch.look(set(keys) - shut).judge.keys()
+    return shut | watch.look(keys).judge.keys()
 
 
 def explanation(evaluation: Evaluation) -> dict[str, dg.MetadataValue]:

@@ -165,6 +165,15 @@ def test_a_gate_alone_is_due_when_its_checks_may_answer_otherwise(
     assert not due(catalog, known, [FACTS])
 
 
+def test_what_is_held_against_something_just_built_is_judged_with_it(
+    catalog: Catalog, facts: Facts
+) -> None:
+    built = replace(but(facts, LEADS, state="pending"), beside={FACTS: frozenset({LEADS})})
+    assert due(catalog, built, [LEADS, FACTS]).judge == {
+        FACTS: f"it is held against {LEADS}, which is due"
+    }
+
+
 def test_what_is_held_against_something_due_is_a_candidate(catalog: Catalog, facts: Facts) -> None:
     news = replace(
         facts, waiting={"crm": "1 file to be loaded"}, beside={FACTS: frozenset({FUNNEL})}
