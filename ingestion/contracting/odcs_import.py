@@ -64,7 +64,13 @@ def proposed(text: str, name: str) -> Proposal:
             remedy="Give it a `name`: the source is called so.",
         )
     notes = [f"`{key}` is left out: {why}." for key, why in UNREAD.items() if document.get(key)]
-    promises = [_table(document, node, source, notes) for node in document.get("schema") or []]
+    try:
+        promises = [_table(document, node, source, notes) for node in document.get("schema") or []]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ContractError(
+            f"{name} is not shaped as the standard says: {error}.",
+            remedy="Hold it against the standard's own JSON schema.",
+        ) from error
     if not promises:
         raise ContractError(
             f"{name} describes no table.", remedy="Its `schema` lists them: see the standard."

@@ -115,6 +115,10 @@ def test_a_file_that_might_be_for_several_tables_asks_which(dock: Dock) -> None:
     with pytest.raises(ContractError, match=r"Which table .* seven.csv") as caught:
         contract_for(Path("seven.csv"), contracts, None)
     assert "shop.visitors" in str(caught.value)
+    for text in ("sources: shop", "sources: [{name: shop, tables: [leads]}]", "a: [", "é"):
+        contracts.write_bytes(text.encode("latin-1"))
+        with pytest.raises(ContractError):
+            contract_for(Path("seven.csv"), contracts, None)
     with pytest.raises(ContractError, match="There is no contract nowhere"):
         contract_for(Path("seven.csv"), Path("nowhere.yml"), None)
 
@@ -240,6 +244,10 @@ def test_a_document_from_elsewhere_becomes_a_source_in_our_words() -> None:
         ("kind: DataContract\napiVersion: v2.2.0", "of version 3"),
         (FOREIGN[: FOREIGN.index("schema:")], "describes no table"),
         ("- 1", "of version 3"),
+        (FOREIGN.replace("value: 2,", "value: soon,"), "not shaped as the standard says"),
+        (FOREIGN[: FOREIGN.index("schema:")] + "schema: [rows]", "not shaped as the standard"),
+        (FOREIGN.replace("name: Seller Payments", 'name: "€"'), "has neither a name nor an id"),
+        (FOREIGN.replace("2ndRate", "txn_id"), "stands twice"),
     ],
 )
 def test_a_document_that_cannot_be_used_says_why(text: str, words: str) -> None:
