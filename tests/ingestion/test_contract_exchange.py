@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 from dock import Dock, json_lines, order
 from jsonschema import Draft201909Validator
 from open_data_contract_standard.model import OpenDataContractStandard
 
+from cli.contract import contract
 from ingestion.contracting.odcs import exported
 from ingestion.contracting.odcs_import import proposed
 from ingestion.contracting.promises import by_source, promises_of, read_promises
@@ -263,3 +265,28 @@ def test_the_proposal_is_written_in_the_style_of_the_others() -> None:
     for source in ("events", "crm"):
         text = proposed(exported(OURS[source]), source).text
         assert list(linter.run(text, style)) == []
+
+
+def test_the_commands_print_a_contract_and_write_one_that_is_new(
+    dock: Dock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.contract.settings", lambda: dock.settings)
+
+    def ask(*words: str) -> Result:
+        return CliRunner().invoke(contract, words)
+
+    out = ask("export", "press")
+    assert OpenDataContractStandard.from_string(out.stdout).name == "press"
+    assert len(list(yaml.safe_load_all(ask("export").stdout))) == 2
+    assert "There is one for press, shop" in str(ask("export", "pres").exception)
+    theirs = tmp_path / "theirs.yml"
+    theirs.write_text(FOREIGN)
+    printed = ask("import", str(theirs))
+    assert "Note: `servers` is left out" in printed.stderr
+    assert ask("import", str(theirs), "--write").exit_code == 0
+    written = dock.settings.dbt_project_dir / "models" / "raw" / "seller_payments.yml"
+    assert written.read_text() == printed.stdout
+    again = ask("import", str(theirs), "--write")
+    assert "is there already" in str(again.exception)
+    told = json.loads(ask("check", "--against", str(written), "--json").stdout)
+    assert told == {"verdict": "compatible", "differences": [], "agreed": []}

@@ -37,16 +37,16 @@ sources:
           - {name: amount, data_type: "decimal(18,2)", config: {meta: {aliases: [total]}}}
           - {name: items, data_type: integer, config: {meta: {required: true}}}
           - {name: email, data_type: varchar, config: {meta: {classification: confidential}}}
-          - {name: coupon, data_type: varchar, config: {meta: {deprecated_on: "2026-02-01"}}}
+          - {name: coupon, data_type: varchar, config: {meta: {deprecated_on: "2026-03-01"}}}
           - {name: channel, data_type: varchar, config: {meta: {deprecated_on: "2026-06-01"}}}
           - {name: placed_on, data_type: date}
           - {name: context, data_type: json, config: {meta: {fields: {ip: confidential}}}}
 """
 COUPON = (
     "          - {name: coupon, data_type: varchar, "
-    'config: {meta: {deprecated_on: "2026-02-01"}}}\n'
+    'config: {meta: {deprecated_on: "2026-03-01"}}}\n'
 )
-CHANNEL = COUPON.replace("coupon", "channel").replace("2026-02", "2026-06")
+CHANNEL = COUPON.replace("coupon", "channel").replace("2026-03", "2026-06")
 PLACED = "{name: placed_on, data_type: date}"
 EMAIL = "{name: email, data_type: varchar, config: {meta: {classification: confidential}}}"
 AMOUNT = '{name: amount, data_type: "decimal(18,2)", config: {meta: {aliases: [total]}}}'
@@ -163,7 +163,7 @@ def test_a_column_that_is_renamed_and_retyped_at_once_is_told_both() -> None:
 
 def test_a_day_that_is_none_is_refused_with_the_file_and_the_column() -> None:
     with pytest.raises(ContractError, match=r"shop\.yml: shop\.orders.*deprecated_on.*coupon"):
-        promises_of({"shop.yml": BASE.replace("2026-02-01", "soon")})
+        promises_of({"shop.yml": BASE.replace("2026-03-01", "soon")})
 
 
 MODELS = {
@@ -191,7 +191,7 @@ def test_a_column_reaches_what_is_made_of_it_and_an_entity_everything() -> None:
 def test_a_column_may_not_be_dropped_while_a_model_still_names_it() -> None:
     catalog, lineage, _ = project({"stg_users": "select user_id, nickname from raw_app.users"})
     dropped = [
-        Difference(RULES["column_dropped_deprecated"], "app.users", name, "2026-02-01")
+        Difference(RULES["column_dropped_deprecated"], "app.users", name, "2026-03-01")
         for name in ("nickname", "nick")
     ]
     read, unread = judged(catalog, lineage, dropped)
