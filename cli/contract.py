@@ -99,7 +99,8 @@ def _tell(judged: Iterable[Judged]) -> None:
 @click.option("--contract", "contract_file", required=True, type=click.Path(path_type=Path),
               help="The source YAML.")  # fmt: skip
 @click.option("--table", help="Which table of it FILE is for (default: by the file's name).")
-@click.option("--show", default=20, show_default=True, help="How many bad rows to show.")
+@click.option("--show", type=click.IntRange(min=0), default=20, show_default=True,
+              help="How many bad rows to show.")  # fmt: skip
 @json_option
 def test(file: Path, contract_file: Path, table: str | None, show: int, as_json: bool) -> None:
     """Hold a data file against a contract as the loader would. Needs these two files, nothing else.
@@ -171,11 +172,12 @@ def export(source: str | None, _format: str) -> None:
 def import_(file: Path, _format: str, write: bool) -> None:
     """Propose a source YAML from a document of the standard; print it, or --write it."""
     from ingestion.contracting.odcs_import import proposed
+    from ingestion.contracting.promises import text_of
     from ingestion.contracts import contracts_dir
 
     if not file.is_file():
         raise ContractError(f"There is no file {file}.", remedy="Name the document to import.")
-    proposal = proposed(file.read_text(encoding="utf-8"), file.name)
+    proposal = proposed(text_of(file), file.name)
     for note in proposal.notes:
         click.echo(f"Note: {note}", err=True)
     if not write:

@@ -131,9 +131,20 @@ def tables_in(text: str, name: str) -> Iterator[tuple[Node, Node]]:
         raise ContractError(
             f"The contract {name} is not valid YAML: {error}", remedy="Correct the file."
         ) from error
-    for source in (document.get("sources") if isinstance(document, dict) else None) or []:
-        for table in source.get("tables") or []:
+    sources = document.get("sources") if isinstance(document, dict) else None
+    for source in _named(sources, name, "sources"):
+        for table in _named(source.get("tables"), name, "tables"):
             yield source, table
+
+
+def _named(nodes: Any, where: str, what: str) -> list[Node]:
+    """A list of things that have a name each, or nothing."""
+    listed = nodes or []
+    is_shaped = isinstance(listed, list) and all(
+        isinstance(n, dict) and "name" in n for n in listed
+    )
+    _require(is_shaped, where, f"its {what} are no list of things that have a `name`")
+    return list(listed)
 
 
 def meta_of(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +156,9 @@ def contract_of(file: str, source: Node, table: Node) -> Contract:
     source_name, entity = str(source["name"]), str(table["name"])
     where = f"{file}: {source_name}.{entity}"
     meta = meta_of(source) | meta_of(table)
-    columns = tuple(_column(where, column) for column in table.get("columns") or [])
+    columns = tuple(
+        _column(where, column) for column in _named(table.get("columns"), where, "columns")
+    )
     contract = Contract(
         source=source_name,
         entity=entity,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,21 +56,22 @@ def judge(
 ) -> Judgement:
     """The proposed contracts (the working tree's) against those that run (at the base)."""
     place = proposed or contracts_dir(settings)
-    is_path = against is not None and Path(against).exists()
-    base = "" if is_path else base_of(against)
-    before = read_promises(Path(against)) if against and is_path else _at(settings, base)
+    other = Path(against) if against is not None and Path(against).exists() else None
+    base = "" if other else base_of(against)
+    before = read_promises(other) if other else _at(settings, base)
     after = read_promises(place)
+    # One file speaks for its own sources only.
     if place.is_file():
-        # One file speaks for its own sources only.
-        spoken_of = by_source(after)
-        before = {name: each for name, each in before.items() if each.contract.source in spoken_of}
+        before = _of(before, by_source(after))
+    if other and other.is_file():
+        after = _of(after, by_source(before))
     if source is not None:
         if source not in {*by_source(before), *by_source(after)}:
             raise ContractError(
                 f"There is no contract for the source {source}, neither before nor now.",
                 remedy=f"There is one for {', '.join(sorted(by_source(after)))}.",
             )
-        before, after = _of(before, source), _of(after, source)
+        before, after = _of(before, [source]), _of(after, [source])
     found = differences(before, after, wall_clock().date())
     agreed = tuple(each.split()[0] for each in said_of(base, WORD)) if base else ()
     return Judgement(_reaching(settings, found, catalog), agreed)
@@ -97,5 +99,5 @@ def _at(settings: Settings, commit: str) -> Promises:
     return promises_of(files_at(commit, str(folder.relative_to(PROJECT_ROOT))))
 
 
-def _of(promises: Promises, source: str) -> Promises:
-    return {name: each for name, each in promises.items() if each.contract.source == source}
+def _of(promises: Promises, sources: Container[str]) -> Promises:
+    return {name: each for name, each in promises.items() if each.contract.source in sources}

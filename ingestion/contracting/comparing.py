@@ -170,11 +170,8 @@ def _type_rule(old: str, new: str) -> str:
     before, after = _size(old), _size(new)
     if before is None or after is None:
         return "type_changed"
-    if after[0] >= before[0] and after[1] >= before[1]:
-        return "type_widened"
-    if after[0] <= before[0] and after[1] <= before[1]:
-        return "type_narrowed"
-    return "type_changed"
+    is_wider = after[0] >= before[0] and after[1] >= before[1]
+    return "type_widened" if is_wider else "type_narrowed"
 
 
 def _size(data_type: str) -> tuple[int, int] | None:

@@ -29,7 +29,7 @@ LOGICAL_TYPES: Final = {
 TIER: Final = "tier"
 FORMAT, ON_DRIFT, CHANGE_LOG = "format", "onDrift", "changeLog"
 DELIMITER, MAX_LINE, CLASSIFICATION = "delimiter", "maxLineBytes", "classification"
-ALIASES, DEPRECATED_ON = "aliases", "deprecatedOn"
+ALIASES, FIELDS, DEPRECATED_ON = "aliases", "fields", "deprecatedOn"
 FRESHNESS: Final = "freshness"
 
 Document = dict[str, Any]
@@ -101,13 +101,11 @@ def _property(promise: Promise, column: PromisedColumn) -> Document:
         found["required"] = True
     if column.name in key:
         found |= {"primaryKey": True, "primaryKeyPosition": key.index(column.name) + 1}
-    # What nobody has said about a field of an object is its being there and how it is classified.
-    found["properties"] = [
-        {"name": field, "classification": level} for field, level in column.fields
-    ]
     found["customProperties"] = _custom(
         {
             ALIASES: list(column.aliases) or None,
+            # As `properties` they would need types, which nobody has promised.
+            FIELDS: dict(column.fields) or None,
             DEPRECATED_ON: deprecated_on.isoformat() if deprecated_on else None,
         }
     )

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from catalog.classification import LEVELS, PERSONAL
 from ingestion.contracting import odcs
 from ingestion.contracting.promises import Promise, PromisedColumn, day_of, promises_of
 from ingestion.contracting.source_yaml import written
@@ -63,7 +64,13 @@ def proposed(text: str, name: str) -> Proposal:
             remedy="Give it a `name`: the source is called so.",
         )
     notes = [f"`{key}` is left out: {why}." for key, why in UNREAD.items() if document.get(key)]
-    promises = [_table(document, node, source, notes) for node in document.get("schema") or []]
+    try:
+        promises = [_table(document, node, source, notes) for node in document.get("schema") or []]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ContractError(
+            f"{name} is not shaped as the standard says: {error}.",
+            remedy="Hold it against the standard's own JSON schema.",
+        ) from error
     if not promises:
         raise ContractError(
             f"{name} describes no table.", remedy="Its `schema` lists them: see the standard."
@@ -77,7 +84,7 @@ def proposed(text: str, name: str) -> Proposal:
 
 def _document(text: str, name: str) -> Node:
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise ContractError(f"{name} is not valid YAML: {error}", remedy="Correct it.") from error
     kind = document.get("kind") if isinstance(document, dict) else None
@@ -93,7 +100,7 @@ def _document(text: str, name: str) -> Node:
 def _table(document: Node, node: Node, source: str, notes: list[str]) -> Promise:
     custom, entity = odcs.custom_of(node), _snake(str(node.get("name") or ""))
     nodes = [each for each in node.get("properties") or [] if each.get("name")]
-    levels = Counter(str(e["classification"]) for e in nodes if e.get("classification"))
+    levels = Counter(e["classification"] for e in nodes if e.get("classification") in LEVELS)
     common = levels.most_common(1)[0][0] if levels else "internal"
     classification = str(custom.get(odcs.CLASSIFICATION, common))
     columns = tuple(_column(entity, each, classification, notes) for each in nodes)
@@ -131,21 +138,32 @@ def _table(document: Node, node: Node, source: str, notes: list[str]) -> Promise
 def _column(entity: str, node: Node, classification: str, notes: list[str]) -> PromisedColumn:
     given, custom = str(node["name"]), odcs.custom_of(node)
     name = _snake(given)
+    where, fields = f"{entity}.{name}", _fields(node, custom)
     # It arrives under the names that the document gives it.
     names = [given, str(node.get("physicalName") or given), *(custom.get(odcs.ALIASES) or ())]
     return PromisedColumn(
         name=name,
-        data_type=_type(f"{entity}.{name}", node, notes),
+        data_type=_type(where, node, notes),
         is_required=bool(node.get("required", False)),
         aliases=tuple(dict.fromkeys(str(each) for each in names if each != name)),
-        classification=str(node.get("classification") or classification),
-        fields=tuple(sorted(_fields(node))),
+        classification=_level(where, node.get("classification") or classification, notes),
+        fields=tuple(sorted((f, _level(f"{where}.{f}", level, notes)) for f, level in fields)),
         deprecated_on=day_of(entity, name, custom.get(odcs.DEPRECATED_ON)),
         description=str(node.get("description") or "").strip(),
     )
 
 
-def _fields(node: Node) -> Iterator[tuple[str, str]]:
+def _level(where: str, level: object, notes: list[str]) -> str:
+    if level in LEVELS:
+        return str(level)
+    notes.append(
+        f"{where} is classified `{level}`, which is no word here: {PERSONAL}, the highest."
+    )
+    return PERSONAL
+
+
+def _fields(node: Node, custom: Node) -> Iterator[tuple[str, str]]:
+    yield from (custom.get(odcs.FIELDS) or {}).items()
     for each in node.get("properties") or ():
         if each.get("classification"):
             yield str(each["name"]), str(each["classification"])

@@ -77,7 +77,16 @@ def read_promises(place: Path) -> Promises:
         )
     folder = place if place.is_dir() else place.parent
     files = [*folder.glob("*.md"), *(folder.glob("*.yml") if place.is_dir() else [place])]
-    return promises_of({str(path): path.read_text(encoding="utf-8") for path in sorted(files)})
+    return promises_of({str(path): text_of(path) for path in sorted(files)})
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError(
+            f"{path} is no text in UTF-8: {error.reason}.", remedy="Name a YAML file."
+        ) from error
 
 
 def by_source(promises: Promises) -> Mapping[str, tuple[Promise, ...]]:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from ingestion.contracting.promises import text_of
 from ingestion.contracts import Contract, contract_of, tables_in
 from ingestion.desk import Desk
 from ingestion.inspection import Inspected, Numbered, Refusal, inspect
@@ -114,7 +115,7 @@ def contract_for(file: Path, contract_file: Path, entity: str | None) -> Contrac
         )
     found: Mapping[str, Contract] = {
         each.name: each
-        for source, table in tables_in(contract_file.read_text("utf-8"), str(contract_file))
+        for source, table in tables_in(text_of(contract_file), str(contract_file))
         for each in [contract_of(contract_file.name, source, table)]
     }
     if entity is not None:

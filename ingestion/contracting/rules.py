@@ -27,7 +27,7 @@ _REPLAY: Final = "After the merge: `sluice replay {source}` reads landing anew; 
 _BOTH: Final = (
     "Promise it beside the old one, move the readers, announce the old one's end (`deprecated_on`)."
 )
-_AGREE: Final = "Agree on it with the owners named here first."
+_AGREE: Final = "Agree on it first with the owners whom it reaches."
 
 _RULES: Final = (
     Rule("table_added", "a table is added", "compatible",
@@ -36,7 +36,8 @@ _RULES: Final = (
          "What reads it has no source any more, and what still arrives is not loaded.",
          "Take the models that read it out in the same change, and agree with their owners."),
     Rule("column_added", "a column is added that need not be there", "compatible",
-         "Files without it are as good as before; in rows that are loaded already it is null."),
+         "Files without it are as good as before. In rows that are loaded already it is null; what "
+         "came of it unknown stays in `_extra` until a replay."),
     Rule("column_added_required", "a required column is added", "breaking",
          "A file without it is refused, and with it everything that the source sent since.",
          "Add it without `required`; tighten it once every file brings it."),
@@ -58,7 +59,7 @@ _RULES: Final = (
          "Its end was announced, but these models still read it.",
          "Take it out of those models in the same change."),
     Rule("deprecation_announced", "a column's end is announced", "compatible",
-         "It stays until that day; those who read it are named here."),
+         "It stays until that day; the check names those who read it."),
     Rule("deprecation_too_late", "a column's end is announced for a day that is past", "breaking",
          "A notice that begins in the past is none.",
          "Name a day that gives the readers time."),
@@ -73,7 +74,7 @@ _RULES: Final = (
     Rule("type_changed", "a type becomes another kind of type", "breaking",
          "What reads it counts, compares or adds up the old kind.", _BOTH),
     Rule("required_relaxed", "a required column need not be there any more", "compatible",
-         "The loader takes more than before. Readers may meet nulls: they are named here."),
+         "The loader takes more than before. Readers may meet nulls: the check names them."),
     Rule("required_relaxed_key", "a column of the key need not be there any more", "breaking",
          "A row whose key is null speaks of nothing that can be found again.",
          "Keep what identifies a row required."),

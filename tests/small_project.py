@@ -64,6 +64,7 @@ def project(
             "unique_id": unique_id, "resource_type": "model", "package_name": "small",
             "name": name, "schema": "marts", "fqn": ["small", "marts", name],
             "config": {"access": "public", "post-hook": [(hooks or {})[name]] if hooks else []},
+            "raw_code": models[name],
             "language": (languages or {}).get(name, "sql"),
             "original_file_path": f"models/marts/{name}.sql", "columns": columns,
             "depends_on": {"nodes": [*sources, *nodes]},
