@@ -13,8 +13,8 @@ from warehouse.settings import settings
 
 @click.command()
 @click.argument("source", required=False)
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8807, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=int, default=8807, show_default=True, help="0 takes a free one.")
 def collect(source: str | None, host: str, port: int) -> None:
     """Take events over HTTP for SOURCE (or the one source with a collector), until stopped.
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ingestion.connectors.declaration import Connector, read_connectors
 from ingestion.connectors.delivery import Stream
 from ingestion.connectors.outcome import LOG_KIND, Standing
+from warehouse.errors import ContractError
 from warehouse.platform_log import read_newest_first
 from warehouse.settings import Settings
 
@@ -17,7 +18,11 @@ _EVENTS: Final = 500
 
 
 def standings(settings: Settings) -> list[Standing]:
-    connectors = read_connectors(settings)
+    try:
+        connectors = read_connectors(settings)
+    except ContractError as error:
+        # Whoever asks how things are is told that, and everything else.
+        return [Standing("", "", "cannot be read", problem=error.what)]
     last = _last_events(settings, connectors) if connectors else {}
     return [_standing(settings, each, last.get(name)) for name, each in connectors.items()]
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +23,7 @@ from orchestration.definitions import BUILD, FETCH, build_definitions
 from orchestration.fetching import CHECK, fetched_keys
 from orchestration.specs import landing_key
 from orchestration.writer import RETRIES
-from warehouse.settings import Settings, settings
+from warehouse.settings import PROJECT_ROOT, Settings, settings
 
 LEADS = "Lead ID,channel,status,created_at,updated_at\nl1,search,new,{at},{at}\n"
 AT = "2026-03-01T00:00:00Z"
@@ -96,6 +101,29 @@ def test_each_source_is_fetched_and_then_loaded(
     }
     assert loaded == {dg.AssetKey(["raw", "crm", "leads"]): 1,
                       dg.AssetKey(["raw", "crm", "campaign_spend"]): 0}  # fmt: skip
+
+
+def test_the_collector_stops_in_order_and_what_it_took_is_in_landing(here: Settings) -> None:
+    environment = {**os.environ, "EVENTS_WRITE_KEY": "a-key-of-ours"}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "collect", "--port", "0"],
+        cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert server.stdout is not None
+    told = server.stdout.readline()
+    [port] = re.findall(r":(\d+)/", told)
+    event = {
+        "event_id": "e1", "event_name": "signed_in", "account_id": "a", "user_id": "u",
+        "occurred_at": AT,
+    }  # fmt: skip
+    connection = http.client.HTTPConnection("127.0.0.1", int(port))
+    connection.request("POST", "/v1/events", json.dumps([event]), {"X-Write-Key": "a-key-of-ours"})
+    assert json.loads(connection.getresponse().read())["accepted"] == 1
+    server.terminate()
+    assert "1 files, 1 rows landed" in server.stdout.read()
+    server.wait()
+    [landed] = Path(here.landing_url, "events", "events").glob("*/*.jsonl")
+    assert json.loads(landed.read_text())["event_id"] == "e1"
 
 
 def test_the_command_fetches_tells_and_is_told_of_what_went_wrong(

@@ -21,6 +21,7 @@ import zstandard
 from quay import Quay, table
 from remote_drops import s3_drop, sftp_drop
 
+from ingestion.connectors.standing import standings
 from warehouse.errors import ContractError, SettingsError, SluiceError
 
 COLUMNS = {
@@ -347,6 +348,8 @@ def test_a_wrong_declaration_is_answered_with_file_and_nearest_word(
     )
     with pytest.raises(ContractError, match=says) as caught:
         quay.fetch()
+    [standing] = standings(quay.dock.settings)
+    assert standing.source == "shop" or standing.problem == caught.value.what
     assert "contracts.yml" in str(caught.value) and caught.value.remedy
 
 

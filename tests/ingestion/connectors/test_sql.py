@@ -84,6 +84,18 @@ def test_a_table_without_a_cursor_lands_whole_when_it_has_changed(
     assert quay.rows("select _extra->>'raw' from raw_shop.orders limit 1") == [("\\x00ff",)]
 
 
+def test_change_capture_says_what_a_server_must_be_told_first(
+    quay: Quay, server_url: tuple[str, str]
+) -> None:
+    """This server writes its log for replicas only."""
+    columns = {"change_id": "varchar", "op": "varchar", "changed_at": "timestamptz"}
+    orders = table("orders", columns, connector={"table": "public.orders"})
+    quay.declare({"kind": "postgres", "url": server_url[1]}, orders)
+    with pytest.raises(SettingsError, match="wal_level = replica") as caught:
+        quay.fetch()
+    assert "Set wal_level = logical" in caught.value.remedy
+
+
 FAULTS: list[tuple[str, dict[str, Any], type[SluiceError], str]] = [
     ("sqlite://", {"table": "nowhere"}, SluiceError, "no such table: nowhere"),
     ("sqlite://", {}, ContractError, "either `table` or `query`"),
