@@ -22,9 +22,11 @@ MASK = "VARCHAR"
 
 Action = Literal["kept", "days", "whole"]
 
-WITHOUT_EQUALITY = frozenset(
-    ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"]
-)
+# Types that PostgreSQL cannot compare, or not hash: their text is compared.
+WITHOUT_EQUALITY = frozenset([
+    "json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "bit",
+    "bit varying", "money", "tsvector", "tsquery",
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,9 @@ def fingerprint(connection: Connection, relation: Relation) -> str:
 
 
 def hashable(connection: Connection, name: str, kind: str) -> str:
-    """A column as it can be compared: PostgreSQL has no equality for some types."""
-    as_text = engine(connection) == "postgres" and kind.removesuffix("[]") in WITHOUT_EQUALITY
+    """A column as it can be compared."""
+    base = kind.removesuffix("[]").partition("(")[0]
+    as_text = engine(connection) == "postgres" and base in WITHOUT_EQUALITY
     return f"{named(name)}::text" if as_text else named(name)
 
 

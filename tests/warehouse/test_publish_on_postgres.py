@@ -318,7 +318,10 @@ def test_tables_have_the_indexes_that_their_tests_and_words_ask_for(touched: Set
     assert statistics == 1
 
 
-KINDS = "small int, amount numeric(10, 2), word text, packed json, many int[], at timestamptz"
+KINDS = (
+    "small int, amount numeric(10, 2), word text, packed json, many int[], at timestamptz,"
+    " flags bit(2)"
+)
 
 
 def test_any_bag_of_rows_becomes_the_next_and_every_kept_one_stays(here: Settings) -> None:
@@ -327,7 +330,7 @@ def test_any_bag_of_rows_becomes_the_next_and_every_kept_one_stays(here: Setting
 
     def row() -> tuple[str, ...]:
         if dice.random() < 0.3:
-            return ("1", "1.00", "'a,b'", """'{"a": 2, "b": 1}'""", "null", "null")
+            return ("1", "1.00", "'a,b'", """'{"a": 2, "b": 1}'""", "null", "null", "null")
         return (
             dice.choice(["null", "1", "2"]),
             dice.choice(["null", "1.00", "1.5"]),
@@ -335,6 +338,7 @@ def test_any_bag_of_rows_becomes_the_next_and_every_kept_one_stays(here: Setting
             dice.choice(["null", """'{"b": 1, "a": 2}'""", """'{"a": 2, "b": 1}'"""]),
             dice.choice(["null", "'{}'", "'{1,null}'"]),
             dice.choice(["null", "'infinity'", "'2026-01-01 00:00+02'"]),
+            dice.choice(["null", "'00'", "'01'"]),
         )
 
     def bag(connection: Any, relation: str) -> Counter[str]:
