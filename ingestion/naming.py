@@ -15,7 +15,7 @@ _RESERVED_WORDS: Final = """
     decimal default delete desc describe distinct do drop else end except exists extract false
     fetch filter float for foreign from full grant group grouping having if in index inner
     insert int integer intersect interval into is join lambda lateral leading left like limit
-    local localtime localtimestamp map minus month natural none not null nullif numeric of
+    local localtime localtimestamp map minus natural none not null nullif numeric of
     offset on only or order out outer over overlaps partition pivot precision primary qualify
     real references returning right rollup row rows select semi session_user set setof show
     similar smallint some struct summarize table tablesample then time timestamp to trailing
@@ -41,6 +41,9 @@ _PERSONAL: Final[Mapping[str, str]] = {
     ),
     "particular of a person": r"gender|sex|race|religion|ethnicity|nationality|health|diagnosis",
 }  # fmt: skip
+
+
+_ID: Final = ("id", "key", "code", "number", "uuid", "guid", "no", "iata", "sku", "email")
 
 
 def plain_name(text: str) -> str:
@@ -71,3 +74,8 @@ def personal_by_name(name: str) -> str:
         if re.fullmatch(rf"(.*_)?({pattern})", name):
             return what
     return ""
+
+
+def is_id(name: str) -> bool:
+    """Does one of our names say that it identifies something?"""
+    return name.rpartition("_")[2] in _ID

@@ -30,7 +30,7 @@ _LOOKS: Final = {
 _EMAIL: Final = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
 _PHONE: Final = r"(\+|00)[1-9][\d ()./-]{6,18}\d|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4}"
 _IP: Final = r"(\d{1,3}\.){3}\d{1,3}|(?i)[0-9a-f]{1,4}(:[0-9a-f]{0,4}){3,7}"
-_PATTERNS: Final = {"e-mail addresses": _EMAIL, "phone numbers": _PHONE, "IP addresses": _IP}
+_PATTERNS: Final = {"e-mail address": _EMAIL, "phone number": _PHONE, "IP address": _IP}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ColumnProfile:
     low: str = ""
     high: str = ""
     values: tuple[str, ...] = ()
-    # What most values look like: e-mail addresses, phone numbers, IP addresses.
+    # What most values look like: an e-mail address, a phone number, an IP address.
     pattern: str = ""
     # A type that all but a few values have, and some of those few.
     almost: str = ""

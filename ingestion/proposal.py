@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from ingestion.naming import personal_by_name, unique_names
+from ingestion.naming import is_id, personal_by_name, unique_names
 from ingestion.profile import ColumnProfile
 from ingestion.received import Received
 from warehouse.errors import SluiceError
 
+# Whoever sends more rarely says so himself.
+_LONGEST_DAYS: Final = 62
 _NEWEST: Final = (
     r"(updated|modified|changed|last_updated|last_modified|last_changed|exported)(_?(at|on|date|time))?|.*_"
     r"(updated|modified|changed)(_(at|on))?",
@@ -91,7 +93,8 @@ def propose(
     if not columns:
         raise SluiceError("No column has a usable name.", remedy="Ask the sender for a header.")
     notes += _remarks(received, columns, chosen, newest)
-    hours = freshness_hours or _freshness(next((c for c in columns if c.name == newest), None))
+    moves = _newest([(name, seen) for seen, name in _pairs(usable, names)], ())
+    hours = freshness_hours or _freshness(next((c for c in columns if c.name == moves), None))
     return Proposal(
         source, entity, owner, tier, received, columns, chosen, newest, hours, notes=tuple(notes)
     )
@@ -138,16 +141,16 @@ def _newest(columns: list[tuple[str, ColumnProfile]], key: tuple[str, ...]) -> s
 
 def _personal(name: str, column: ColumnProfile) -> str:
     by_name = personal_by_name(name) if column.data_type != "boolean" else ""
-    return by_name or column.pattern.removesuffix("es").removesuffix("s")
+    return by_name or column.pattern
 
 
 def _freshness(column: Proposed | None) -> int:
-    """Twice the usual distance between two moments, and never below two days."""
+    """Twice the usual distance between two moments, from two days to two months."""
     if column is None or column.seen.distinct < 3:
         return 48
     low, high = (datetime.fromisoformat(each) for each in (column.seen.low, column.seen.high))
     days = (high - low).days / (column.seen.distinct - 1)
-    return 24 * max(2, math.ceil(2 * days))
+    return 24 * min(_LONGEST_DAYS, max(2, math.ceil(2 * days)))
 
 
 def _remarks(
@@ -163,8 +166,7 @@ def _remarks(
             found.append(f"{column.name} is {seen.almost} but for {odd}; it is taken for text.")
         if column.personal:
             found.append(f"{column.name} is taken for personal: {column.personal}.")
-    alone = [c for c in columns if c.name in key]
-    if key and not any(re.search(r"(^|_)(id|key|code|uuid|number)$", c.name) for c in alone):
+    if key and not any(is_id(name) for name in key):
         found.append(
             f"{', '.join(key)}: the key is a guess, for it tells these rows apart. If it does not "
             "identify what a row is about, name what does with --key."

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 import duckdb
+import pyarrow as pa
 
 from ingestion.connectors.conversion import Arrived, UnreadableError, arrived, convert
 from ingestion.connectors.declaration import FilesEntity
 from ingestion.contracts import MAX_LINE_BYTES, Column, Contract, Format
-from ingestion.naming import personal_by_name, plain_name
+from ingestion.ledger import registered
+from ingestion.naming import is_id, personal_by_name, plain_name
 from ingestion.profile import ColumnProfile, Profile, find_key, profile_column
 from ingestion.sql_text import literal, quoted
 from warehouse.errors import SluiceError
 
 # Enough to see what a source is like; more would only take longer.
 ROWS_AT_MOST: Final = 500_000
-_KEY_WORDS: Final = ("id", "key", "code", "number", "uuid", "guid", "no", "iata", "sku", "email")
 _OWN_TYPES: Final[Mapping[str, str]] = {
     "VARCHAR": "varchar", "BOOLEAN": "boolean", "DATE": "date", "TINYINT": "bigint",
     "SMALLINT": "bigint", "INTEGER": "bigint", "BIGINT": "bigint", "UTINYINT": "bigint",
@@ -158,20 +161,17 @@ def _profile(
 
 def _tells_apart(column: ColumnProfile) -> bool:
     """May it be part of a key? A measure or somebody's name may be unique by chance only."""
-    if _is_id(column.name):
+    if is_id(plain_name(column.name)):
         return column.data_type in ("varchar", "bigint", "date", "timestamptz")
     if column.pattern or personal_by_name(plain_name(column.name)):
         return False
-    return column.data_type in ("varchar", "date", "timestamptz")
-
-
-def _is_id(name: str) -> bool:
-    return plain_name(name).rpartition("_")[2] in _KEY_WORDS
+    is_period = plain_name(column.name) in ("year", "quarter", "month", "week", "day", "hour")
+    return is_period or column.data_type in ("varchar", "date", "timestamptz")
 
 
 def _key_rank(column: ColumnProfile) -> int:
     """Ids first, the shortest name before others; then days and moments, then texts."""
-    if _is_id(column.name):
+    if is_id(plain_name(column.name)):
         return plain_name(column.name).count("_") - 10
     return {"date": 1, "timestamptz": 2}.get(column.data_type, 3)
 
@@ -188,11 +188,22 @@ def _read_csv(
             remedy="Ask the sender for names that differ; nobody can tell them apart.",
         )
     kinds = ", ".join(f"'f{n}': 'VARCHAR'" for n in range(len(header)))
-    connection.execute(
-        f"""create table received as from read_csv({literal(str(path))}, columns = {{{kinds}}},
-            header = true, auto_detect = false, delim = {literal(delimiter)}, quote = '"',
-            escape = '"', ignore_errors = true) limit {ROWS_AT_MOST}"""
-    )
+    try:
+        connection.execute(
+            f"""create table received as from read_csv({literal(str(path))},
+                columns = {{{kinds}}}, header = true, auto_detect = false,
+                delim = {literal(delimiter)}, quote = '"', escape = '"',
+                ignore_errors = true) limit {ROWS_AT_MOST}"""
+        )
+    except duckdb.InvalidInputException:
+        # Line ends of two kinds, for instance: record by record, as the loader does.
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            records = islice(csv.reader(text, delimiter=delimiter), 1, ROWS_AT_MOST)
+            rows = [record for record in records if len(record) == len(header)]
+        named = {f"f{n}": pa.array([row[n] or None for row in rows], pa.string())
+                 for n in range(len(header))}  # fmt: skip
+        with registered(connection, "records", pa.table(named)):
+            connection.execute("create table received as from records")
     return _without_blank(connection, header)
 
 
@@ -267,5 +278,5 @@ def _own_type(kind: str) -> str:
 def file_alone(path: Path) -> Iterator[Path]:
     """A folder with nothing but this file: a drop of one."""
     with tempfile.TemporaryDirectory(prefix="sluice-new-") as folder:
-        Path(folder, path.name).symlink_to(path.resolve())
+        shutil.copy2(path, Path(folder, path.name))
         yield Path(folder)
