@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ingestion.proposal import Proposal, Proposed
 
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_/-]*( [A-Za-z0-9_/-]+)*")
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
 _WORDS: Final = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 _WIDE: Final = 100
 _WATCHED: Final = 5

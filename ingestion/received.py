@@ -170,10 +170,10 @@ def _tells_apart(column: ColumnProfile) -> bool:
 
 
 def _key_rank(column: ColumnProfile) -> int:
-    """Ids first, the shortest name before others; then days and moments, then texts."""
+    """Ids first, the shortest name before others; then days, texts, moments."""
     if is_id(plain_name(column.name)):
         return plain_name(column.name).count("_") - 10
-    return {"date": 1, "timestamptz": 2}.get(column.data_type, 3)
+    return {"date": 1, "varchar": 2}.get(column.data_type, 3)
 
 
 def _read_csv(
@@ -181,6 +181,8 @@ def _read_csv(
 ) -> Mapping[str, str]:
     with path.open(encoding="utf-8-sig", newline="") as text:
         header = [name.strip() for name in next(csv.reader(text, delimiter=delimiter), [])]
+    if not any(header):
+        raise SluiceError("There are no rows to learn from.", remedy="Give a file with a header.")
     twice = [name for name, count in Counter(header).items() if count > 1 and name]
     if twice:
         raise SluiceError(
