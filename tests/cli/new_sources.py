@@ -111,7 +111,6 @@ def outsiders(folder: Path) -> dict[str, Path]:
         "lab": folder / "wide.tsv.gz",
         "store": folder / "stücke.xlsx",
         "meters": folder / "readings.parquet",
-        "market": PUBLIC / "stocks.csv",
     }
 
 
@@ -136,3 +135,12 @@ def _orders() -> list[dict[str, object]]:
          "{{ x }}": 1, "placedAt": f"2026-02-{n % 28 + 1:02}T10:00:00Z", "never": None}
         for n in range(50)
     ]  # fmt: skip
+
+
+def guide(folder: Path) -> list[str]:
+    """The command of the guide, on the file that the guide shows."""
+    text = (PROJECT_ROOT / "docs" / "guides" / "new_source.md").read_text()
+    shown = text.split("```csv\n")[1].split("```")[0]
+    command = text.split("```sh\nsluice ")[1].split("\n```")[0].split()
+    (folder / "tickets.csv").write_text(shown)
+    return [str(folder / word) if word == "tickets.csv" else word for word in command]

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from new_sources import PUBLIC, Copy, copy_house, outsiders
+from new_sources import PUBLIC, Copy, copy_house, guide, outsiders
 
 from ingestion.proposal import propose
 from ingestion.received import look_at_file
@@ -25,12 +25,12 @@ from warehouse.errors import SluiceError
 TOKEN = "a-token-that-only-tests-use"
 KEYS = {
     "people": "key kunden_id", "shop": "key order_id", "lab": "key id", "store": "key stuck",
-    "meters": "key device", "market": "key symbol, date",
+    "meters": "key device", "helpdesk": "key ticket_id",
     "api": "key id", "erp": "key invoice_no",
 }  # fmt: skip
 ROWS = {
     "people__kunden": 60, "shop__orders": 50, "lab__wide": 30, "store__stucke": 40,
-    "meters__readings": 2, "market__stocks": 560, "api__tickets": 3,
+    "meters__readings": 2, "helpdesk__tickets": 3, "api__tickets": 3,
     "erp__invoices": 2,
 }  # fmt: skip
 
@@ -91,13 +91,16 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
         done = house.many(
             [
                 *commands,
+                guide(folder),
                 ["new", "source", "people", "--file", other, "--yes"],
                 ["new", "source", "fresh", "--file", other, "--dry-run"],
             ]
         )
-        said = dict(zip([*given, "again", "fresh"], done, strict=True))
+        said = dict(zip([*given, "helpdesk", "again", "fresh"], done, strict=True))
         assert all(code == 0 for name, (code, _) in said.items() if name != "again"), said
-        selects = [word for name in given for word in ("--select", f"source:{name}+")]
+        selects = [
+            word for name in [*given, "helpdesk"] for word in ("--select", f"source:{name}+")
+        ]
         run = house.run("-m", "cli.main", "run", *selects)
     texts = {name: text for name, (_, text) in said.items()}
     return Adopted(house, texts, said["again"], f"{run.stdout}\n{run.stderr}")
@@ -106,6 +109,7 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
 def test_it_proposes_what_identifies_a_row_or_says_that_nothing_does(adopted: Adopted) -> None:
     for source, key in KEYS.items():
         assert key in adopted.said[source], source
+    assert "contact is taken for personal: e-mail address" in adopted.said["helpdesk"]
     assert "umsatz is decimal(18,2) but for 'k.A.'" in adopted.said["people"]
     assert "'{{ x }}' is left out" in adopted.said["shop"]
 
