@@ -25,7 +25,9 @@ def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
     """
     connection, contract = sink.connection, sink.contract
     header = group[0].inspected.header
-    found = _read(connection, landing, contract, group)
+    mixed = [file for file in group if file.inspected.has_mixed_ends]
+    group = [file for file in group if not file.inspected.has_mixed_ends]
+    found = _read(connection, landing, contract, group) if group else {}
     plain = {n: f for n, f in enumerate(group) if found.get(n, (0, 0))[1] + 1 == _lines(f)}
     if plain:
         table = pa.table(
@@ -56,10 +58,9 @@ def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
                     complete=lambda: _add_lines(connection, landing, paths),
                 )
             )
-    for number, file in enumerate(group):
-        if number not in plain:
-            for records in csv_records(landing, file.inspected):
-                parse_csv_records(sink, header, file.batch_id, file.path, records)
+    for file in [*mixed, *(file for number, file in enumerate(group) if number not in plain)]:
+        for records in csv_records(landing, file.inspected):
+            parse_csv_records(sink, header, file.batch_id, file.path, records)
     connection.execute("drop table if exists sluice_fields")
 
 

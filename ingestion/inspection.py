@@ -45,6 +45,8 @@ class Inspected:
     schema: str = ""
     # Names in the first line of JSON that the contract does not have: others will come with them.
     strangers: tuple[str, ...] = ()
+    # A CSV's lines end in both ways: DuckDB may give up in the middle, and with it the transaction.
+    has_mixed_ends: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -145,7 +147,10 @@ def _text(landing: Landing, contract: Contract, file: LandedFile) -> Inspected:
         names = _keys(scan.first_line)
         _check_objects(landing, contract, file, names)
         strangers = contract.unknown(names)
-    return Inspected(file, contract, digest, scan.lines, scan.longest, header, strangers=strangers)
+    return Inspected(
+        file, contract, digest, scan.lines, scan.longest, header,
+        strangers=strangers, has_mixed_ends=scan.has_mixed_ends,
+    )  # fmt: skip
 
 
 def _too_long(size: int, contract: Contract) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -174,14 +174,21 @@ _LINES: Final = """lines as (
 
 def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
     types = {c.name: c.data_type for c in contract.columns}
+    strangers = [s for s in strangers if s.lower() not in map(str.lower, contract.known_names)]
+    strangers = list(_apart(dict.fromkeys(strangers, "JSON")))
     wanted = {
         name: "JSON" if types[column.name] == "json" else "VARCHAR"
         for column in contract.columns
         for name in column.names
     }
     without_known = json.dumps(dict.fromkeys(wanted))
-    layout = json.dumps(wanted | dict.fromkeys(strangers, "JSON"))
-    found = [f"(fields.{quoted(name)} is not null)::integer" for name in wanted]
+    apart = _apart(wanted)
+    layout = json.dumps(apart | dict.fromkeys(strangers, "JSON"))
+    place = {
+        name: f"fields.{quoted(name)}" if name in apart else _sought(name, wanted[name])
+        for name in wanted
+    }
+    found = [f"({place[name]} is not null)::integer" for name in wanted]
     # One stranger that was foreseen is in its place already; to look for others is slow.
     one = [f"stranger_count = 1 and fields.{quoted(name)} is not null" for name in strangers]
     its_name = _cases(one, [names([name]) for name in strangers])
@@ -190,7 +197,7 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
     )
     values = []
     for number, column in enumerate(contract.columns):
-        fields = ", ".join(f"fields.{quoted(name)}" for name in column.names)
+        fields = ", ".join(place[name] for name in column.names)
         text = f"coalesce({fields})" if column.aliases else fields
         values.append(f"{text} as t{number}")
     return f"""
@@ -233,6 +240,21 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
             {", ".join(values)}
         from strangers
         """
+
+
+def _apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Of names that differ in case only, a struct can hold but the first."""
+    seen: dict[str, str] = {}
+    for name in names:
+        seen.setdefault(name.lower(), name)
+    return {name: names[name] for name in seen.values()}
+
+
+def _sought(name: str, kind: str) -> str:
+    """A value outside of the struct: slower, one at a time."""
+    path = literal(f"$.{json.dumps(name, ensure_ascii=False)}")
+    value = f"nullif(object -> {path}, 'null'::json)"
+    return value if kind == "JSON" else f"(object ->> {path})"
 
 
 def _cases(conditions: Sequence[str], results: Sequence[str]) -> str:

@@ -32,13 +32,21 @@ class Scan:
 
     lines: int = 0
     longest: int = 0
+    # How many of the lines end as Windows ends them.
+    carriage_returns: int = 0
     first_line: bytes = b""
+    # The last line may have no end.
+    breaks: int = 0
+
+    @property
+    def has_mixed_ends(self) -> bool:
+        return 0 < self.carriage_returns < self.breaks
 
 
 def scan_text(stream: BinaryIO, limit: int) -> Scan:
     """Count lines and check the encoding, in blocks, however long the lines are."""
     scan, decoder, open_line = Scan(), codecs.getincrementaldecoder("utf-8")(), 0
-    is_first = True
+    is_first, ends_open = True, False
     while block := stream.read(BLOCK):
         _check_encoding(decoder, block, scan.lines)
         if is_first:
@@ -54,6 +62,9 @@ def scan_text(stream: BinaryIO, limit: int) -> Scan:
         else:
             open_line += len(block)
         scan.lines += breaks
+        scan.breaks += breaks
+        scan.carriage_returns += block.count(b"\r\n") + (ends_open and block.startswith(b"\n"))
+        ends_open = block.endswith(b"\r")
     _check_encoding(decoder, b"", scan.lines, final=True)
     if open_line:
         scan.lines += 1

@@ -151,13 +151,13 @@ def _fault(contract: Contract, has_types: bool) -> str:
         empty, wrong = _codes(n)
         if column.is_required:
             cases.append(f"when t{n} is null then {empty}")
-        misfit = _misfit(column, f"t{n}", f"c{n}", has_types)
+        misfit = misfits(column, f"t{n}", f"c{n}", has_types)
         if misfit:
             cases.append(f"when {misfit} then {wrong}")
     return f"cast(case {' '.join(cases)} else 0 end as integer)"
 
 
-def _misfit(column: Column, text: str, value: str, has_types: bool) -> str:
+def misfits(column: Column, text: str, value: str, has_types: bool) -> str:
     """True where a value is there and is none of this type, or only by losing something."""
     kind = column.data_type
     if kind == "varchar":

@@ -48,6 +48,23 @@ def fetch_sql(settings: Settings, connector: Connector, report: Report) -> Fetch
     return fetched
 
 
+def first_rows(url: str, table: str, rows: int) -> list[bytes]:
+    """What the first pull of a table would land, up to so many rows."""
+    engine = _engine(url, table)
+    try:
+        with engine.connect().execution_options(stream_results=True) as connection:
+            statement, _ = _statement(connection, SqlEntity(table=table), None)
+            found = connection.execute(statement).fetchmany(rows)
+            return [orjson.dumps(dict(row._mapping), default=_plain) + b"\n" for row in found]
+    except sa.exc.SQLAlchemyError as error:
+        raise SluiceError(
+            f"The table {table} cannot be read: {_in_short(error)}",
+            remedy="Look at --connection and --table, and at the rights of its user.",
+        ) from error
+    finally:
+        engine.dispose()
+
+
 def _pull(
     connection: sa.Connection, stream: Stream, name: str, entity: SqlEntity, fetched: Fetched
 ) -> None:

@@ -77,6 +77,35 @@ def test_a_csv_may_hold_quoted_line_ends_and_keeps_its_line_numbers(dock: Dock) 
     ) == [("v1", 'Two\nLines, "Inc."', 3, True, 2), ("v2", None, 4, None, 5)]
 
 
+def test_a_csv_of_windows_with_line_ends_in_its_texts_is_loaded(dock: Dock) -> None:
+    """DuckDB gives up on such a file in the middle of it, and the transaction with it."""
+    lines = ["visitor_id,company,visits,is_member"]
+    lines += [f'v{n},"Am Graben {n}\nHinterhaus",{n},' for n in range(60)]
+    dock.land("shop/visitors/2025-03-01/a.csv", ("\r\n".join(lines) + "\r\n").encode())
+    result = dock.load()
+    assert (result.rows, result.quarantined) == (60, 0)
+    assert dock.query("select company from raw_shop.visitors where visitor_id = 'v7'") == [
+        ("Am Graben 7\nHinterhaus",)
+    ]
+
+
+@BOTH
+def test_names_that_differ_in_case_only_are_two_names(dock: Dock) -> None:
+    dock.change_contract(
+        "- {name: item_count, data_type: bigint",
+        "- {name: item_count, config: {meta: {aliases: [Item_Count]}}, data_type: bigint",
+    )
+    dock.land_orders("a", order("o1"), order("o2", ORDER_ID="x", Order_Id="y"))
+    old = order("o3", Item_Count=7)
+    del old["item_count"]
+    dock.land_orders("b", old)
+    result = dock.load()
+    assert (result.rows, result.quarantined) == (3, 0)
+    assert dock.query("select order_id, item_count from raw_shop.orders order by order_id") == [
+        ("o1", 2), ("o2", 2), ("o3", 7),
+    ]  # fmt: skip
+
+
 def test_many_plain_csv_files_are_numbered_each_from_its_own_first_line(dock: Dock) -> None:
     for name in "abc":
         lines = [f"{name}{n},,{n},true" for n in range(2, 5)]
