@@ -115,8 +115,9 @@ def write(root: Path, texts: Mapping[PurePosixPath, str]) -> None:
 
 def land_file(here: Settings, proposal: Proposal, file: Path) -> str:
     """As if it had been dropped: the same way, the same bytes, the same memory of it."""
-    from ingestion.connectors.declaration import Connector, FilesEntity, FilesSource
+    from ingestion.connectors.declaration import Connector
     from ingestion.connectors.files import fetch_files
+    from ingestion.connectors.words import FilesEntity, FilesSource
     from ingestion.contracts import read_contracts
     from ingestion.received import file_alone
 

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from ingestion.connectors.conversion import Arrived, UnreadableError, arrived, convert
-from ingestion.connectors.declaration import FilesEntity
+from ingestion.connectors.words import FilesEntity
 from ingestion.contracts import MAX_LINE_BYTES, Column, Contract, Format
 from ingestion.ledger import registered
 from ingestion.naming import is_id, personal_by_name, plain_name
