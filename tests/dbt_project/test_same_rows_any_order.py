@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import warehouse_rows
-from postgres_server import running
+from postgres_fixtures import new_database
+from postgres_server import PostgresServer
 from pydantic import SecretStr
 
 from ingestion.load import load_all
@@ -182,9 +183,8 @@ def at_once(history: History) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def on_a_server(history: History) -> Iterator[History]:
-    with running() as server:
-        yield History(history.received.parent.parent, f"{server.url}")
+def on_a_server(history: History, postgres: PostgresServer) -> History:
+    return History(history.received.parent.parent, new_database(postgres).url)
 
 
 def _late_at_last(history: History) -> Steps:
