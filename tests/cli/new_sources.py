@@ -132,7 +132,8 @@ def _orders() -> list[dict[str, object]]:
     return [
         {"orderId": n, "order": "first", "select": n, "$.a": True, "日本": "東京", "a b": 1.5,
          'say "hi"': "x", "customer": {"name": "Zoë"}, "lines": [{"sku": "a", "n": n}],
-         "{{ x }}": 1, "placedAt": f"2026-02-{n % 28 + 1:02}T10:00:00Z", "never": None}
+         "{{ x }}": 1, "placedAt": f"2026-02-{n % 28 + 1:02}T10:00:00Z", "never": None,
+         "trap": ("${var.AS_FO}", "{{ y }}")[n % 2], "answer": ("no", "on, off")[n % 2]}
         for n in range(50)
     ]  # fmt: skip
 
