@@ -169,7 +169,9 @@ def _values(connection: duckdb.DuckDBPyConnection, table: str, field: str) -> tu
         f"select distinct {field} from {table} where {field} is not null order by 1"
     ).fetchall()
     values = tuple(str(row[0]) for row in found)
-    return values if all(0 < len(value) <= 40 for value in values) else ()
+    # Braces would be a template for dbt, or a variable for a check.
+    is_plain = all(0 < len(value) <= 40 and not set(value) & set("{}\n\r") for value in values)
+    return values if is_plain else ()
 
 
 def _strangers(

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import openpyxl  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 import vega_datasets
@@ -96,10 +95,6 @@ def outsiders(folder: Path) -> dict[str, Path]:
         into.write("\t".join(["id", *(f"Messwert {n}" for n in range(50))]) + "\n")
         for row in range(30):
             into.write("\t".join([f"{row:05}", *(str(row * n / 8) for n in range(50))]) + "\n")
-    book = openpyxl.Workbook()
-    for row in [("Stück", "Größe (cm)"), *((f"s{n}", n / 4) for n in range(40))]:
-        book.active.append(row)
-    book.save(folder / "stücke.xlsx")
     pq.write_table(
         pa.table({"device": ["a", "b"], "at": pa.array([0, 1], pa.timestamp("us")),
                   "reading": [0.5, 1.25], "tags": [["x"], []]}),
@@ -109,7 +104,6 @@ def outsiders(folder: Path) -> dict[str, Path]:
         "people": folder / "kunden.csv",
         "shop": folder / "orders.json",
         "lab": folder / "wide.tsv.gz",
-        "store": folder / "stücke.xlsx",
         "meters": folder / "readings.parquet",
     }
 
@@ -132,7 +126,8 @@ def _orders() -> list[dict[str, object]]:
     return [
         {"orderId": n, "order": "first", "select": n, "$.a": True, "日本": "東京", "a b": 1.5,
          'say "hi"': "x", "customer": {"name": "Zoë"}, "lines": [{"sku": "a", "n": n}],
-         "{{ x }}": 1, "placedAt": f"2026-02-{n % 28 + 1:02}T10:00:00Z", "never": None}
+         "{{ x }}": 1, "placedAt": f"2026-02-{n % 28 + 1:02}T10:00:00Z", "never": None,
+         "trap": ("${var.AS_FO}", "{{ y }}")[n % 2], "answer": ("no", "on, off")[n % 2]}
         for n in range(50)
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import duckdb
+import openpyxl  # type: ignore[import-untyped]
 import pytest
 import yaml
 from new_sources import PUBLIC, Copy, copy_house, guide, outsiders
@@ -24,12 +25,12 @@ from warehouse.errors import SluiceError
 
 TOKEN = "a-token-that-only-tests-use"
 KEYS = {
-    "people": "key kunden_id", "shop": "key order_id", "lab": "key id", "store": "key stuck",
+    "people": "key kunden_id", "shop": "key order_id", "lab": "key id", 
     "meters": "key device", "helpdesk": "key ticket_id",
     "api": "key id", "erp": "key invoice_no",
 }  # fmt: skip
 ROWS = {
-    "people__kunden": 60, "shop__orders": 50, "lab__wide": 30, "store__stucke": 40,
+    "people__kunden": 60, "shop__orders": 50, "lab__wide": 30, 
     "meters__readings": 2, "helpdesk__tickets": 3, "api__tickets": 3,
     "erp__invoices": 2,
 }  # fmt: skip
@@ -200,6 +201,17 @@ def test_public_files_are_understood(
     assert proposal.key == key
     found = {column.name: column.data_type for column in proposal.columns}
     assert {name: found[name] for name in types} == types
+
+
+def test_a_sheet_of_excel_is_understood(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in [("Stück", "Größe (cm)"), *((f"s{n}", n / 4) for n in range(40))]:
+        book.active.append(row)
+    book.save(tmp_path / "stücke.xlsx")
+    proposal = propose(look_at_file(tmp_path / "stücke.xlsx"), "store", "rows", owner="data")
+    assert [(c.name, c.alias, c.data_type) for c in proposal.columns] == [
+        ("stuck", "Stück", "varchar"), ("grosse_cm", "Größe (cm)", "decimal(18,2)"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
