@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from catalog.catalog import Catalog
+from catalog.classification import personal_columns
+from catalog.policy import access_of, load_policy
 from warehouse.audiences import Audience
 from warehouse.publish import PublicTable
 from warehouse.settings import Settings
 from warehouse.snapshot_rows.views import Seen
-from warehouse.targets import implementation
-
-PERSONAL: Final = "personal"
 
 
 def seen(settings: Settings, catalog: Catalog) -> dict[str, Seen]:
     """By public table, its personal columns and its audiences."""
-    policy = implementation("catalog.policy:load_policy")(settings)
-    access = implementation("catalog.policy:access_of")(catalog, policy)
-    return seen_of(catalog, access, {name: each.writes for name, each in policy.roles.items()})
+    policy = load_policy(settings)
+    writes = {name: each.writes for name, each in policy.roles.items()}
+    return seen_of(catalog, access_of(catalog, policy), writes)
 
 
 def seen_of(
@@ -29,7 +28,7 @@ def seen_of(
     """`access`: by role and public table, as catalog.policy.access_of has it."""
     return {
         dataset.name: Seen(
-            tuple(each.name for each in dataset.columns if each.classification == PERSONAL),
+            personal_columns(dataset),
             tuple(
                 Audience(
                     role,

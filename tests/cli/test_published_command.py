@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from postgres_fixtures import new_database
-from postgres_fixtures import postgres as postgres
 
 from cli.main import sluice
 from warehouse import workshop

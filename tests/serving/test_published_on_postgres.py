@@ -12,7 +12,6 @@ import pytest
 from platform_under_test import Demo
 from postgres_company import copy_tables, settings_on, take_over
 from postgres_fixtures import new_database
-from postgres_fixtures import postgres as postgres
 from postgres_server import PostgresServer
 
 from catalog.catalog import load_catalog

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from postgres_fixtures import new_database
-from postgres_fixtures import postgres as postgres
 from postgres_server import PostgresServer
 
 from warehouse.settings import Settings
