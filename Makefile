@@ -10,7 +10,7 @@ export DO_NOT_TRACK = 1
 export SODA_CORE_TELEMETRY_ENABLED = false
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 
-.PHONY: help demo test test-all up lint format bench lock clean
+.PHONY: help demo test test-all up lint lint-python lint-sql format bench lock clean
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, prin
 
 test: lint ## lint, then the whole test suite
 	@echo "→ tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-all: lint ## the same, and every visit of the crash matrix
 	@echo "→ tests, all of them"
@@ -30,6 +30,9 @@ up: $(READY) ## Dagster's UI and daemon on a free port, which it prints
 	@$(BIN)/sluice up
 
 lint: $(READY) ## ruff, mypy --strict, yamllint, check files, sqlfluff
+	@$(MAKE) --no-print-directory --jobs 2 lint-python lint-sql
+
+lint-python: $(READY)
 	@echo "→ ruff"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
@@ -39,6 +42,8 @@ lint: $(READY) ## ruff, mypy --strict, yamllint, check files, sqlfluff
 	@$(BIN)/yamllint --strict .
 	@echo "→ check files"
 	@$(BIN)/python -m quality
+
+lint-sql: $(READY)
 	@echo "→ sqlfluff"
 	@mkdir -p data && SLUICE_WORKSHOP=$(CURDIR)/data/lint.duckdb DBT_TARGET_PATH=$(CURDIR)/data/lint $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models \
 		2> >(grep -v -e nanobind -e '^ - ' >&2)

@@ -38,7 +38,9 @@ def new() -> None:
 @click.option("--entity", help="What a row is about, in the plural; else from the file's name.")
 @click.option("--key", help="Columns that identify a row, with commas; else proposed.")
 @click.option("--owner", default="data", show_default=True, help="Who answers for it.")
-@click.option("--tier", type=click.IntRange(1, 3), default=3, show_default=True)
+@click.option(
+    "--tier", type=click.IntRange(1, 3), default=3, show_default=True, help="How much hangs on it."
+)
 @click.option("--freshness-hours", type=click.IntRange(1), help="What the source promises.")
 @click.option("--land", is_flag=True, help="Let the file land, too, so that a run loads it.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")

@@ -21,8 +21,40 @@ __all__ = ["postgres"]
 @pytest.fixture(autouse=True)
 def _own_settings() -> Iterator[None]:
     settings.cache_clear()
+    before = dict(os.environ)
     yield
+    # dbt in this process leaves its settings in the environment: they are not the next test's.
+    for name in {*os.environ, *before}:
+        if name.startswith(("SLUICE_", "DBT_", "PGOPTIONS")):
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                os.environ.pop(name, None)
     settings.cache_clear()
+
+
+# Files that take long begin first, those that need the demo beside one that does not.
+FIRST = (
+    "orchestration/test_ways_in.py",
+    "macros_lib/test_touched_partitions.py",
+    "books/test_books_on_a_server.py",
+    "docs/test_docs.py",
+    "cli/test_commands.py",
+    "crash/test_crash_matrix.py",
+    "dbt_project/test_same_rows_any_order.py",
+    "orchestration/test_healing_in_a_run.py",
+    "serving/test_metrics.py",
+    "cli/test_interrupted.py",
+    "cli/test_new_source.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        return FIRST.index(place) if place in FIRST else len(FIRST)
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

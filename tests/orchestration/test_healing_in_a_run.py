@@ -127,5 +127,5 @@ def test_a_contract_that_nobody_can_load_by_is_not_tried_again(own_demo: Sluice)
         workshop.execute("alter table raw_crm.leads add column lead_id bigint")
     run = own_demo("run", "-s", "source:crm", code=4)
     assert "trying again" not in run.stdout
-    assert "✗ load crm: raw_crm.leads.lead_id holds BIGINT" in run.stdout
+    assert "✗ load crm: raw_crm.leads.lead_id holds bigint" in run.stdout
     assert "sluice replay crm" in run.stdout

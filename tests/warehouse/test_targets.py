@@ -6,10 +6,10 @@ import inspect
 
 import pytest
 
-from warehouse import differences, publish, retention, snapshots, switching
+from warehouse import differences, publish, published_already, retention, snapshots, switching
 from warehouse.targets import ON_POSTGRES, implementation
 
-ROOMS = (differences, publish, retention, snapshots, switching)
+ROOMS = (differences, publish, published_already, retention, snapshots, switching)
 
 
 @pytest.mark.parametrize("name", sorted(ON_POSTGRES))
