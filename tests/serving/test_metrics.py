@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.conftest import BooksWorkshop
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT, Settings
 
+ALL = bool(os.environ.get("SLUICE_TEST_ALL"))
 NAMED_BY_THE_BUSINESS = {
     *("dau", "wau", "mau", "stickiness", "activation_rate", "signup_to_report_rate"),
     *("trial_conversion_rate", "mrr", "new_mrr", "expansion_mrr", "contraction_mrr"),
@@ -64,7 +66,9 @@ def test_every_metric_answers_at_every_grain_and_dimension_it_allows(here: Setti
     for metric in list_metrics(here):
         # Nothing goes wrong in the demo; tests/dbt_project/test_platform_books.py has incidents.
         may_be_none = metric.owner == "platform"
-        for grain in metric.grains:
+        # `make test-all` asks those in between, too.
+        grains = metric.grains if ALL else dict.fromkeys((metric.grains[0], metric.grains[-1]))
+        for grain in grains:
             by = [grain, *metric.requires]
             answer = query(here, [metric.name], by)
             assert answer.columns == (*by, metric.name)
