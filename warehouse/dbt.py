@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,21 +97,13 @@ def run(
 def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Every model's SQL by its id, as macros write it in this environment; opens no warehouse."""
     command = ["compile", "--select", "resource_type:model", "--indirect-selection", "empty"]
-    before = {name: os.environ.get(name) for name in environment}
-    try:
-        os.environ.update(environment)
+    with _environment(environment):
         result = _result(
             settings,
             [*command, "--no-populate-cache", "--no-introspect"],
             manifest=_manifest(settings),
             on_event=None,
         )
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
     outcome = _outcome(result, ("compile",))
     if not outcome.success:
         broken = next((each.message for each in outcome.nodes if each.status == "error"), "")
@@ -168,7 +161,9 @@ def _result(
     manifest: Manifest | None,
     on_event: Callable[[Any], None] | None,
 ) -> dbtRunnerResult:
-    _prepare_environment(settings)
+    settings.workshop_path.parent.mkdir(parents=True, exist_ok=True)
+    settings.dbt_target_path.mkdir(parents=True, exist_ok=True)
+    os.environ["DO_NOT_TRACK"] = "1"
     from dbt.cli.main import dbtRunner
 
     callbacks = [on_event] if on_event is not None else []
@@ -199,29 +194,47 @@ def _result(
         # dbt resolves ../macros_lib and ../seeds from the project's folder.
         os.chdir(settings.dbt_project_dir)
         _running.append(settings)
-        os.environ["SLUICE_GATES_WERE_ASKED"] = "yes"
-        return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+        with _environment(_variables(settings)):
+            return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
     finally:
         _running.clear()
-        os.environ.pop("SLUICE_GATES_WERE_ASKED", None)
         os.chdir(folder)
 
 
-def _prepare_environment(settings: Settings) -> None:
-    settings.workshop_path.parent.mkdir(parents=True, exist_ok=True)
-    settings.dbt_target_path.mkdir(parents=True, exist_ok=True)
-    os.environ["DO_NOT_TRACK"] = "1"
-    os.environ["SLUICE_WORKSHOP"] = str(settings.workshop_path)
-    os.environ["SLUICE_DBT_THREADS"] = str(settings.dbt_threads)
-    os.environ["DBT_TARGET_PATH"] = str(settings.dbt_target_path)
-    os.environ["SLUICE_AS_OF"] = as_of(settings).isoformat()
+def _variables(settings: Settings) -> dict[str, str]:
+    """What profile and macros read."""
+    found = {
+        "SLUICE_WORKSHOP": str(settings.workshop_path),
+        "SLUICE_DBT_THREADS": str(settings.dbt_threads),
+        "DBT_TARGET_PATH": str(settings.dbt_target_path),
+        "SLUICE_AS_OF": as_of(settings).isoformat(),
+        "SLUICE_GATES_WERE_ASKED": "yes",
+    }
     if settings.target == "postgres":
         where = postgres.parts(settings)
-        for name in ("host", "port", "user", "dbname"):
-            os.environ[f"SLUICE_POSTGRES_{name.upper()}"] = where[name]
+        found |= {
+            f"SLUICE_POSTGRES_{name.upper()}": where[name]
+            for name in ("host", "port", "user", "dbname")
+        }
         # dbt keeps variables with this prefix out of everything that it writes.
-        os.environ["DBT_ENV_SECRET_SLUICE_POSTGRES_PASSWORD"] = where["password"]
-        os.environ["PGOPTIONS"] = masks.session_options(settings)
+        found["DBT_ENV_SECRET_SLUICE_POSTGRES_PASSWORD"] = where["password"]
+        found["PGOPTIONS"] = masks.session_options(settings)
+    return found
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """For one command: what this process starts or reads later must not find them."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:

@@ -8,6 +8,7 @@ it away (`_to`). A snapshot is the rows that were shown at its number: nothing i
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
@@ -26,6 +27,7 @@ SCHEMA: Final = "snapshots"
 VIEWS: Final = "published"
 # As WRITER_LOCK: everybody only has to name the same one.
 PUBLISH_LOCK: Final = 0x51_01CF
+PATIENCE_SECONDS: Final = 2.0
 STATES: Final = (
     "table_name, state, shows_snapshot, shows_since, stale_since, reason, row_count, owner, tier,"
     " classification, description"
@@ -146,8 +148,7 @@ def alone(settings: Settings, purpose: str) -> Iterator[PostgresConnection]:
     """A session that is the only one to change what is published: its lock ends with it."""
     session = postgres.connect(settings, purpose=f"sluice {purpose}")
     try:
-        [got] = session.execute(f"select pg_try_advisory_lock({PUBLISH_LOCK})").fetchone()
-        if not got:
+        if not _is_locked_by(session):
             raise LockedError(
                 "Another process is publishing to this PostgreSQL.",
                 remedy="Let it finish, then try again; `sluice status` names the writer.",
@@ -157,6 +158,16 @@ def alone(settings: Settings, purpose: str) -> Iterator[PostgresConnection]:
     finally:
         with suppress(Exception):
             session.close()
+
+
+def _is_locked_by(session: PostgresConnection) -> bool:
+    """A moment of patience: the server lets a lock go a little after its session has ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        [got] = session.execute(f"select pg_try_advisory_lock({PUBLISH_LOCK})").fetchone()
+        if got or time.monotonic() >= deadline:
+            return bool(got)
+        time.sleep(0.05)
 
 
 @contextmanager
