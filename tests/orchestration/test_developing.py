@@ -47,8 +47,7 @@ def test_a_model_is_built_from_what_production_publishes(demo: Demo, desk: Sluic
             "_fetched",
         }
     assert snapshots.current_id(desk.settings) is None
-    again = desk("develop", MODEL).stdout
-    assert "here already" in again and "as of 2026-04-01" in again
+    assert told["snapshot"]["as_of"].startswith("2026-04-01")
 
 
 def test_what_production_does_not_publish_has_to_be_built_here(desk: Sluice) -> None:

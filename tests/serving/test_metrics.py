@@ -66,9 +66,8 @@ def test_every_metric_answers_at_every_grain_and_dimension_it_allows(here: Setti
     for metric in list_metrics(here):
         # Nothing goes wrong in the demo; tests/dbt_project/test_platform_books.py has incidents.
         may_be_none = metric.owner == "platform"
-        # `make test-all` asks those in between, too.
-        grains = metric.grains if ALL else dict.fromkeys((metric.grains[0], metric.grains[-1]))
-        for grain in grains:
+        # `make test-all` asks every one of each metric; test_books_on_a_server.py asks the last.
+        for grain in metric.grains if ALL else metric.grains[:1]:
             by = [grain, *metric.requires]
             answer = query(here, [metric.name], by)
             assert answer.columns == (*by, metric.name)
@@ -76,8 +75,9 @@ def test_every_metric_answers_at_every_grain_and_dimension_it_allows(here: Setti
             keys = [row[:-1] for row in answer.rows]
             assert len(set(keys)) == len(keys), f"{metric.name} by {by} repeats a row"
             assert all(row[-1] is not None for row in answer.rows)
-        by = [metric.grains[-1], *metric.dimensions]
-        assert query(here, [metric.name], by).rows or may_be_none, f"{metric.name} by {by}"
+        if ALL or metric.owner == "platform":
+            by = [metric.grains[-1], *metric.dimensions]
+            assert query(here, [metric.name], by).rows or may_be_none, f"{metric.name} by {by}"
         if metric.composes and not metric.requires:
             assert len(query(here, [metric.name]).rows) == 1
 
