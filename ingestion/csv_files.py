@@ -12,9 +12,9 @@ from ingestion.csv_records import CsvRecord, csv_records, lines_of
 from ingestion.inspection import Numbered
 from ingestion.landing import Landing
 from ingestion.ledger import registered
-from ingestion.sql_text import literal
 from ingestion.taking import Reading, Sink
 from ingestion.validation import PARSED, from_header
+from warehouse.connection import literal
 
 
 def parse_csv(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:

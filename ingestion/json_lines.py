@@ -14,10 +14,11 @@ from ingestion.inspection import Numbered, unpacked
 from ingestion.landing import Landing
 from ingestion.ledger import registered
 from ingestion.plain_json import has_nul
-from ingestion.sql_text import literal, names, quoted
+from ingestion.sql_text import names
 from ingestion.taking import Reading, Scope, Sink
 from ingestion.text_scan import without_mark
 from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, NUL, TOO_LONG
+from warehouse.connection import literal, named
 
 _BLOCK: Final = 4 * 1024 * 1024
 # Rows of a scanned batch are one unit of DuckDB's parallelism.
@@ -185,15 +186,15 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
     apart = _apart(wanted)
     layout = json.dumps(apart | dict.fromkeys(strangers, "JSON"))
     place = {
-        name: f"fields.{quoted(name)}" if name in apart else _sought(name, wanted[name])
+        name: f"fields.{named(name)}" if name in apart else _sought(name, wanted[name])
         for name in wanted
     }
     found = [f"({place[name]} is not null)::integer" for name in wanted]
     # One stranger that was foreseen is in its place already; to look for others is slow.
-    one = [f"stranger_count = 1 and fields.{quoted(name)} is not null" for name in strangers]
+    one = [f"stranger_count = 1 and fields.{named(name)} is not null" for name in strangers]
     its_name = _cases(one, [names([name]) for name in strangers])
     its_value = _cases(
-        one, [f"json_object({literal(name)}, fields.{quoted(name)})" for name in strangers]
+        one, [f"json_object({literal(name)}, fields.{named(name)})" for name in strangers]
     )
     values = []
     for number, column in enumerate(contract.columns):

@@ -9,9 +9,9 @@ import pyarrow as pa
 from ingestion.inspection import Numbered
 from ingestion.landing import Landing
 from ingestion.ledger import registered
-from ingestion.sql_text import literal, quoted
 from ingestion.taking import Reading, Sink
 from ingestion.validation import from_header
+from warehouse.connection import literal, named
 
 
 def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> None:
@@ -24,9 +24,9 @@ def parse_parquet(sink: Sink, landing: Landing, group: Sequence[Numbered]) -> No
             "path": pa.array([file.path for file in group], pa.string()),
         }
     )
-    fields = from_header(contract, header, [f"content.{quoted(name)}" for name in header])
+    fields = from_header(contract, header, [f"content.{named(name)}" for name in header])
     place = ", ".join(literal(landing.readable_by(connection, file.path)) for file in group)
-    columns = ", ".join(f"{quoted(name)} := p.{quoted(name)}" for name in header)
+    columns = ", ".join(f"{named(name)} := p.{named(name)}" for name in header)
     with registered(connection, "sluice_files", files):
         sink.take(
             Reading(

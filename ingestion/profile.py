@@ -9,8 +9,8 @@ from typing import Any, Final
 import duckdb
 
 from ingestion.contracts import Column
-from ingestion.sql_text import literal
 from ingestion.validation import misfits
+from warehouse.connection import literal
 
 # More distinct values are no set that somebody chose.
 _SET_AT_MOST: Final = 12

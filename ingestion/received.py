@@ -22,7 +22,7 @@ from ingestion.contracts import MAX_LINE_BYTES, Column, Contract, Format
 from ingestion.ledger import registered
 from ingestion.naming import is_id, personal_by_name, plain_name
 from ingestion.profile import ColumnProfile, Profile, find_key, profile_column
-from ingestion.sql_text import literal, quoted
+from warehouse.connection import literal, named
 from warehouse.errors import SluiceError
 
 # Enough to see what a source is like; more would only take longer.
@@ -261,7 +261,7 @@ def _read_parquet(
 
 
 def _parquet_text(name: str, kind: str, number: int) -> str:
-    value = f"to_json({quoted(name)})" if _own_type(kind) == "json" else quoted(name)
+    value = f"to_json({named(name)})" if _own_type(kind) == "json" else named(name)
     return f"cast({value} as varchar) as f{number}"
 
 

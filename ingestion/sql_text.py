@@ -1,20 +1,12 @@
-"""Names and texts as they stand in SQL."""
+"""Lists of texts as they stand in DuckDB's SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from warehouse.connection import literal
+
 
 def names(values: Iterable[str]) -> str:
     listed = ", ".join(literal(value) for value in values)
     return f"[{listed}]::varchar[]"
-
-
-def literal(text: str) -> str:
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"
-
-
-def quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from ingestion.contracts import Column, Contract
 from ingestion.plain_json import is_odd
-from ingestion.sql_text import literal, names
+from ingestion.sql_text import names
+from warehouse.connection import literal
 
 PARSED: Final = "sluice_parsed"
 """The temporary table of rows that are looked at: typed, each with its fault (0: none)."""

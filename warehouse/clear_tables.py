@@ -15,8 +15,9 @@ from typing import Final
 import duckdb
 
 from warehouse import snapshot_file, snapshot_tables, snapshots, versions
+from warehouse.connection import literal
+from warehouse.disk import sync
 from warehouse.settings import Settings
-from warehouse.switching import sync
 from warehouse.versions import Change, Relation
 
 AREA: Final = "clear"
@@ -43,7 +44,7 @@ def before(
     path = snapshots.clear_path(settings, base) if base is not None else None
     if path is None or not path.exists():
         return {}
-    connection.execute(f"attach '{snapshot_file.quoted(str(path))}' as {BEFORE} (read_only)")
+    connection.execute(f"attach {literal(str(path))} as {BEFORE} (read_only)")
     return _tables(connection, BEFORE)
 
 
@@ -93,7 +94,7 @@ def _begin(
     folder.mkdir(parents=True, exist_ok=True)
     # Whatever somebody has set since.
     folder.chmod(FOLDER_MODE)
-    attach = f"attach '{snapshot_file.quoted(str(aside))}' as {AREA}"
+    attach = f"attach {literal(str(aside))} as {AREA}"
     previous = snapshots.clear_path(settings, base) if base is not None else None
     if previous is not None and previous.exists():
         snapshot_file.copy(previous, aside)

@@ -32,11 +32,12 @@ from warehouse.audiences import Audience
 from warehouse.clear_tables import ClearTable
 from warehouse.clock import as_of, wall_clock
 from warehouse.crash_points import crash_point
+from warehouse.disk import sync
 from warehouse.errors import PublishError
 from warehouse.settings import Settings
 from warehouse.snapshot_file import AREA, Base
 from warehouse.snapshots import PublicColumn, PublishedTable, Snapshot
-from warehouse.switching import exclusive, explained, point_to, remove_leftovers, sync
+from warehouse.switching import exclusive, explained, point_to, remove_leftovers
 from warehouse.targets import on_postgres
 from warehouse.versions import Change, Relation, Version
 

@@ -17,10 +17,11 @@ import duckdb
 
 from warehouse import clear_tables, masks, snapshot_tables, snapshots, versions
 from warehouse.clear_tables import ClearTable
+from warehouse.connection import literal
+from warehouse.disk import sync
 from warehouse.settings import Settings
-from warehouse.snapshot_file import AREA, PREVIOUS, known_versions, quoted
+from warehouse.snapshot_file import AREA, PREVIOUS, known_versions
 from warehouse.snapshots import PublicColumn
-from warehouse.switching import sync
 from warehouse.versions import Change, Relation, Version
 
 # Says which snapshots have been looked through, for which masks.
@@ -63,7 +64,7 @@ def _remask(
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone = 'UTC'")
         masks.give_key(connection, settings)
-        connection.execute(f"attach '{quoted(str(path))}' as {PREVIOUS} (read_only)")
+        connection.execute(f"attach {literal(str(path))} as {PREVIOUS} (read_only)")
         known = known_versions(connection, PREVIOUS)
         tables = _tables(connection)
         other = {
@@ -86,7 +87,7 @@ def _remask(
             for name, each in clear.items()
         ]
         clear_tables.write(connection, settings, None, clear_aside, copies)
-        connection.execute(f"attach '{quoted(str(aside))}' as {AREA}")
+        connection.execute(f"attach {literal(str(aside))} as {AREA}")
         now = {name: clear[name].with_masks(masked[name]) for name in other if name in clear}
         _write(connection, {**tables, **now}, {name: wanted[name] for name in now})
         connection.execute(f"detach {AREA}")

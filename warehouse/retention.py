@@ -12,9 +12,10 @@ from pathlib import Path
 from warehouse import platform_log, snapshots
 from warehouse.clock import wall_clock
 from warehouse.crash_points import crash_point
+from warehouse.disk import sync
 from warehouse.errors import PublishError
 from warehouse.settings import Settings
-from warehouse.switching import exclusive, explained, sync
+from warehouse.switching import exclusive, explained
 from warehouse.targets import on_postgres
 
 SUFFIX = ".json"

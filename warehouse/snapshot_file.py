@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import versions
-from warehouse.connection import Connection
+from warehouse.connection import Connection, literal
 from warehouse.settings import Settings
 from warehouse.snapshots import Snapshot, current_id, foreign, read, snapshot_path
 from warehouse.versions import Version
@@ -49,7 +49,7 @@ def begin(
     free again in a copy still hold what they held.
     """
     snapshot_id = current_id(settings)
-    new = f"attach '{quoted(str(aside))}' as {AREA}"
+    new = f"attach {literal(str(aside))} as {AREA}"
     if snapshot_id is None:
         connection.execute(new)
         return None
@@ -61,7 +61,7 @@ def begin(
         connection.execute(f"detach {AREA}")
         aside.unlink()
         connection.execute(new)
-        connection.execute(f"attach '{quoted(str(previous))}' as {PREVIOUS} (read_only)")
+        connection.execute(f"attach {literal(str(previous))} as {PREVIOUS} (read_only)")
         catalog = PREVIOUS
     try:
         snapshot = read(settings, connection, snapshot_id, catalog)
@@ -135,7 +135,3 @@ def free_room(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> 
     for name in names:
         connection.execute(f'drop table if exists {AREA}.published."{name}"')
     connection.execute(f"checkpoint {AREA}")
-
-
-def quoted(text: str) -> str:
-    return text.replace("'", "''")

@@ -9,7 +9,8 @@ from datetime import datetime
 import duckdb
 
 from warehouse import versions
-from warehouse.snapshot_file import AREA, quoted
+from warehouse.connection import literal
+from warehouse.snapshot_file import AREA
 from warehouse.snapshots import STATES_TABLE, PublicColumn, PublishedTable
 from warehouse.versions import Change, Relation, Version
 
@@ -69,13 +70,13 @@ def comment(
     }
     for name, description, columns in tables:
         if (of_tables[name] or "") != description:
-            connection.execute(f"comment on table {in_area(name)} is '{quoted(description)}'")
+            connection.execute(f"comment on table {in_area(name)} is {literal(description)}")
         for column in columns:
             said = of_columns.get((name, column.name), column.description) or ""
             if said != column.description:
                 connection.execute(
                     f'comment on column {in_area(name)}."{column.name}"'
-                    f" is '{quoted(column.description)}'"
+                    f" is {literal(column.description)}"
                 )
 
 

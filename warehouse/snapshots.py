@@ -17,7 +17,7 @@ from typing import Literal
 
 import duckdb
 
-from warehouse.connection import Connection
+from warehouse.connection import Connection, literal
 from warehouse.errors import PublishError
 from warehouse.settings import Settings
 from warehouse.targets import on_postgres
@@ -208,12 +208,10 @@ def _locked_down(settings: Settings, path: Path, beside: Path | None) -> duckdb.
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("set TimeZone = 'UTC'")
-        spill = str(settings.data_dir / ".tmp").replace("'", "''")
-        connection.execute(f"set temp_directory = '{spill}'")
+        connection.execute(f"set temp_directory = {literal(str(settings.data_dir / '.tmp'))}")
         if settings.duckdb_memory_limit:
             connection.execute(f"set memory_limit = '{settings.duckdb_memory_limit}'")
-        file = str(path.resolve()).replace("'", "''")
-        connection.execute(f"attach '{file}' as snapshot (read_only)")
+        connection.execute(f"attach {literal(str(path.resolve()))} as snapshot (read_only)")
         connection.execute("use snapshot.published")
         if beside is not None:
             _with_clear_tables(connection, beside)
@@ -229,8 +227,7 @@ def _with_clear_tables(connection: duckdb.DuckDBPyConnection, beside: Path) -> N
     """Every table under its name: clear where there is a clear copy, else as all see it."""
     found = {"snapshot": _names(connection, "snapshot")}
     if _is_there(beside):
-        file = str(beside).replace("'", "''")
-        connection.execute(f"attach '{file}' as clear (read_only)")
+        connection.execute(f"attach {literal(str(beside))} as clear (read_only)")
         found["clear"] = _names(connection, "clear")
     connection.execute("create schema memory.published")
     for name in found["snapshot"]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +11,10 @@ from pathlib import Path
 import duckdb
 
 from warehouse import platform_log
+from warehouse.alone import alone_or_refused
 from warehouse.crash_points import crash_point
-from warehouse.errors import LockedError, PublishError
+from warehouse.disk import sync
+from warehouse.errors import PublishError
 from warehouse.history import catch_up
 from warehouse.settings import Settings
 from warehouse.snapshots import KIND, SUFFIX, Snapshot, clear_folder, current_id, folder, ids, show
@@ -50,18 +50,12 @@ def roll_back(settings: Settings, snapshot_id: str) -> Snapshot:
 def exclusive(settings: Settings) -> Iterator[None]:
     """One publish or roll-back at a time; a killed one leaves no lock behind."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(settings.published_dir / ".publish.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockedError(
-                f"Another process is publishing to {settings.published_dir}.",
-                remedy="Let it finish, then try again; `sluice status` names the writer.",
-            ) from error
+    with alone_or_refused(
+        settings.published_dir / ".publish.lock",
+        f"Another process is publishing to {settings.published_dir}.",
+        "Let it finish, then try again; `sluice status` names the writer.",
+    ):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def point_to(settings: Settings, snapshot_id: str) -> None:
@@ -84,15 +78,6 @@ def remove_leftovers(settings: Settings) -> None:
     for path in clear_folder(settings).glob(f"*{SUFFIX}"):
         if path.stem not in kept:
             path.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's names, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @on_postgres("warehouse.snapshot_rows.books:explained")

@@ -21,6 +21,7 @@ import fsspec
 
 from warehouse.alone import alone
 from warehouse.clock import wall_clock
+from warehouse.disk import sync
 from warehouse.settings import Settings
 
 _ASIDE, _RECORDS, ORIGINALS = ".aside", ".connector", ".original"
@@ -63,7 +64,7 @@ class Store:
             place = Path(self.root, to)
             place.parent.mkdir(parents=True, exist_ok=True)
             Path(self.root, path).replace(place)
-            _sync_folder(place.parent)
+            sync(place.parent)
         else:
             self._filesystem.mv(f"{self.root}/{path}", f"{self.root}/{to}")
 
@@ -74,7 +75,7 @@ class Store:
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 local.replace(place)
-                _sync_folder(place.parent)
+                sync(place.parent)
                 return
             except OSError:
                 # Another disk: copied aside first.
@@ -103,14 +104,6 @@ class Store:
 
     def remove(self, path: str) -> None:
         self._filesystem.rm_file(f"{self.root}/{path}")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass

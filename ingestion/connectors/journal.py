@@ -7,7 +7,6 @@ What a killed process left is landed by whoever starts next, less a last line th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -22,8 +21,9 @@ from typing import Final
 from ingestion.connectors.delivery import Store
 from ingestion.connectors.outcome import Fetched
 from ingestion.connectors.words import CollectorSource
+from warehouse.alone import alone_or_refused
 from warehouse.clock import wall_clock
-from warehouse.errors import LockedError
+from warehouse.disk import sync
 from warehouse.settings import Settings
 
 REJECTED: Final = ".rejected"
@@ -158,7 +158,7 @@ class Journal:
     def _open(self, kind: str) -> _Segment:
         path = self._folder / f"{wall_clock():%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.{kind}"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        _sync_folder(self._folder)
+        sync(self._folder)
         self._segments[kind] = _Segment(path, descriptor)
         return self._segments[kind]
 
@@ -191,14 +191,11 @@ def spool_of(settings: Settings, source: str) -> Path:
 @contextmanager
 def only_collector(settings: Settings, source: str) -> Iterator[None]:
     """One process writes the journal of a source; the lock dies with it."""
-    with (spool_of(settings, source) / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockedError(
-                f"Another process collects the events of {source}.",
-                remedy="One collector a source: end the other, or let it be.",
-            ) from error
+    with alone_or_refused(
+        spool_of(settings, source) / ".lock",
+        f"Another process collects the events of {source}.",
+        "One collector a source: end the other, or let it be.",
+    ):
         yield
 
 
@@ -245,11 +242,3 @@ def _write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

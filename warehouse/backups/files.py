@@ -25,9 +25,10 @@ from warehouse.backups.inventory import (
 )
 from warehouse.backups.place import PART_BYTES, Place
 from warehouse.crash_points import crash_point
+from warehouse.disk import sync
 from warehouse.errors import PublishError, SluiceError
 from warehouse.settings import Settings
-from warehouse.switching import exclusive, point_to, sync
+from warehouse.switching import exclusive, point_to
 
 Known = Mapping[tuple[str, str], Kept]
 

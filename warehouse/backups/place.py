@@ -7,7 +7,6 @@ file that one day left as they were. A backup is its inventory, which is written
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import uuid
@@ -19,8 +18,9 @@ from typing import Any, Final
 
 import fsspec
 
+from warehouse.alone import alone_or_refused
 from warehouse.crash_points import crash_point
-from warehouse.errors import LockedError, SluiceError
+from warehouse.errors import SluiceError
 
 PART_BYTES: Final = 4 * 1024 * 1024
 PARTS, INVENTORIES = "parts", "backups"
@@ -120,16 +120,9 @@ class Place:
         root = Path(self.root)
         root.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY)
         root.chmod(_OWNER_ONLY)
-        descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        told = f"Another process writes a backup to {self.url}."
+        with alone_or_refused(root / ".lock", told, "Let it finish.", mode=0o600):
             yield
-        except BlockingIOError as error:
-            raise LockedError(
-                f"Another process writes a backup to {self.url}.", remedy="Let it finish."
-            ) from error
-        finally:
-            os.close(descriptor)
 
     def remove_leftovers(self) -> None:
         """What a killed backup left aside (call it under `alone`); whole parts are of use again."""
