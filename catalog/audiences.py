@@ -51,7 +51,4 @@ def given(
     if settings.target == "duckdb":
         return tuple(tables)
     known = seen(settings, catalog)
-    return tuple(
-        replace(each, masked=known[each.name].masked, audiences=known[each.name].audiences)
-        for each in tables
-    )
+    return tuple(replace(each, audiences=known[each.name].audiences) for each in tables)

@@ -7,6 +7,7 @@ from typing import Final
 
 from ingestion.contracts import Contract, Contracts
 from ingestion.ledger import ensure_ledger
+from warehouse import structure
 from warehouse.connection import Connection, Engine, engine, literal
 from warehouse.errors import ContractError
 
@@ -93,29 +94,14 @@ def empty_raw_table(connection: Connection, contract: Contract) -> None:
 
 
 def existing_columns(connection: Connection) -> dict[tuple[str, str], dict[str, str]]:
-    """Names and types of the columns of every table of the raw schemas."""
-    rows = connection.execute(_COLUMNS[engine(connection)]).fetchall()
-    tables: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, data_type in rows:
-        tables.setdefault((schema, table), {})[column] = data_type
-    return tables
-
-
-_COLUMNS: Final[dict[Engine, str]] = {
-    "duckdb": """
-        select schema_name, table_name, column_name, lower(data_type) from duckdb_columns()
-        where database_name = current_database() and schema_name like 'raw\\_%' escape '\\'
-        """,
-    "postgres": """
-        select nspname, relname, attname,
-            replace(format_type(atttypid, atttypmod), 'numeric', 'decimal')
-        from pg_catalog.pg_attribute
-        inner join pg_catalog.pg_class on pg_class.oid = attrelid
-        inner join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
-        where nspname like 'raw\\_%' and relkind in ('r', 'p') and attnum > 0 and not attisdropped
-        order by attrelid, attnum
-        """,
-}
+    """Names and types of the columns of every table of the raw schemas, as contracts say them."""
+    return {
+        (schema, table): {
+            name: kind.lower().replace("numeric", "decimal") for name, kind in columns.items()
+        }
+        for (schema, table), columns in structure.columns(connection).items()
+        if schema.startswith("raw_")
+    }
 
 
 def _index(contract: Contract) -> str:

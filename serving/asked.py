@@ -13,7 +13,7 @@ from serving.definitions import Metric
 from serving.metrics import last_day
 from serving.semantics import load_semantics
 from warehouse import snapshots
-from warehouse.published_already import versions_of
+from warehouse.published_already import shown
 from warehouse.settings import Settings
 
 FILE = "metrics_asked.json"
@@ -24,7 +24,9 @@ def marks(settings: Settings, metrics: Iterable[Metric]) -> dict[str, str]:
     snapshot_id = snapshots.current_id(settings)
     if snapshot_id is None:
         return {}
-    written = {name: each.written_in for name, each in versions_of(settings, snapshot_id).items()}
+    written = {
+        name: each.written_in for name, each in shown(settings, snapshot_id).versions.items()
+    }
     semantics = load_semantics(settings)
     path = settings.dbt_target_path / "semantic_manifest.json"
     meaning = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -21,15 +21,7 @@ __all__ = ["postgres"]
 @pytest.fixture(autouse=True)
 def _own_settings() -> Iterator[None]:
     settings.cache_clear()
-    before = dict(os.environ)
     yield
-    # dbt in this process leaves its settings in the environment: they are not the next test's.
-    for name in {*os.environ, *before}:
-        if name.startswith(("SLUICE_", "DBT_", "PGOPTIONS")):
-            if name in before:
-                os.environ[name] = before[name]
-            else:
-                os.environ.pop(name, None)
     settings.cache_clear()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Protocol
@@ -62,6 +63,7 @@ class _Production(Protocol):
 
     shown: Snapshot
 
+    @property
     def columns(self) -> Mapping[str, Mapping[str, str]]: ...
 
     def write_csv(self, name: str, file: Path) -> None: ...
@@ -78,7 +80,7 @@ def fetch(
     known = dict(connection.execute(f"select name, snapshot_id from {_FETCHED}").fetchall())
     found: list[Fetched] = []
     with _opened(settings) as production, TemporaryDirectory(prefix="sluice-") as folder:
-        published = production.columns()
+        published = production.columns
         missing = [name for name in names if name not in published]
         if missing:
             raise SluiceError(
@@ -143,6 +145,7 @@ class _File:
         self._session = session
         self.shown = _shown(session)
 
+    @cached_property
     def columns(self) -> Mapping[str, Mapping[str, str]]:
         return _published(structure.columns(self._session))
 
@@ -159,6 +162,7 @@ class _Server:
         self._session = session
         self.shown = _shown(session)
 
+    @cached_property
     def columns(self) -> Mapping[str, Mapping[str, str]]:
         """Those that one's own role may read: others are as if they were not there."""
         visible = self._session.execute(
@@ -178,7 +182,7 @@ class _Server:
     def write_csv(self, name: str, file: Path) -> None:
         import psycopg
 
-        listed = ", ".join(map(named, self.columns()[name]))
+        listed = ", ".join(map(named, self.columns[name]))
         statement = f"copy (select {listed} from {_PUBLISHED}.{named(name)}) to stdout (format csv)"
         try:
             with (

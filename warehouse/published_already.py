@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from warehouse import masks, snapshot_file, snapshots, versions
 from warehouse.publish import PublicTable
@@ -16,42 +17,50 @@ CATALOG = "snapshot"
 Said = Mapping[tuple[str, str], str]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a snapshot knows of its tables: their states, which rows they hold, the words about
+    their columns."""
+
+    tables: tuple[PublishedTable, ...]
+    versions: Mapping[str, Version]
+    said: Said
+
+
 def shows_already(settings: Settings, tables: Sequence[PublicTable]) -> bool:
     """Of every table the same build, the same reason why it stays, the same words about it."""
     snapshot_id = snapshots.current_id(settings)
     if snapshot_id is None:
         return False
-    shown = {each.name: each for each in snapshots.show(settings, snapshot_id).tables}
-    known, said = versions_of(settings, snapshot_id), said_of_columns(settings, snapshot_id)
+    now = shown(settings, snapshot_id)
     key = masks.mask_key(settings) if any(each.masked for each in tables) else ""
     if any(
-        known[each.name].masks != versions.signature(each.masked, key)
+        now.versions[each.name].masks != versions.signature(each.masked, key)
         for each in tables
-        if each.name in known
+        if each.name in now.versions
     ):
         return False
-    return shown.keys() == {each.name for each in tables} and all(
-        _is_shown(each, shown[each.name], known.get(each.name, Version()), said) for each in tables
+    by_name = {each.name: each for each in now.tables}
+    return by_name.keys() == {each.name for each in tables} and all(
+        _is_shown(each, by_name[each.name], now.versions.get(each.name, Version()), now.said)
+        for each in tables
     )
 
 
-@on_postgres("warehouse.snapshot_rows.reading:versions_of")
-def versions_of(settings: Settings, snapshot_id: str) -> dict[str, Version]:
-    """By table, which rows a snapshot shows."""
+@on_postgres("warehouse.snapshot_rows.reading:shown")
+def shown(settings: Settings, snapshot_id: str) -> Shown:
+    """In one look."""
     with snapshots.reading(settings, snapshot_id) as connection:
-        return snapshot_file.known_versions(connection, CATALOG)
-
-
-@on_postgres("warehouse.snapshot_rows.reading:said_of_columns")
-def said_of_columns(settings: Settings, snapshot_id: str) -> dict[tuple[str, str], str]:
-    """By table and column, the words about it."""
-    with snapshots.reading(settings, snapshot_id) as connection:
-        rows = connection.execute(
+        said = connection.execute(
             "select table_name, column_name, coalesce(comment, '') from duckdb_columns()"
             " where database_name = ?",
             [CATALOG],
         ).fetchall()
-    return {(table, column): comment for table, column, comment in rows}
+        return Shown(
+            snapshots.read(settings, connection, snapshot_id).tables,
+            snapshot_file.known_versions(connection, CATALOG),
+            {(table, column): comment for table, column, comment in said},
+        )
 
 
 def _is_shown(table: PublicTable, shown: PublishedTable, version: Version, said: Said) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from warehouse.connection import Connection, engine, literal
+from warehouse.connection import ENGINE_ERRORS, Connection, engine, literal
 
 _DUCKDB: Final = """
     select schema_name, table_name, column_name, data_type from duckdb_columns()
@@ -62,11 +62,9 @@ def spelled(connection: Connection, data_type: str) -> str:
     if engine(connection) != "duckdb":
         return _postgres_type(data_type)
     if data_type not in _duckdb_types:
-        import duckdb
-
         try:
             row = connection.execute(f"select typeof(null::{data_type})").fetchone()
-        except duckdb.Error:
+        except ENGINE_ERRORS:
             row = None
         _duckdb_types[data_type] = str(row[0]) if row else f"{data_type} (no such type)"
     return _duckdb_types[data_type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -164,16 +163,13 @@ def _repeated(file: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    environment = dict(os.environ)
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     history = History(tmp_path_factory.mktemp("any_order"))
     player = Settings(data_dir=history.received.parent)
     simulate.run(player, size="medium", days=DAYS)
     chance = random.Random(20250120)
     _land([*_nights(chance), *_slow_starts(history.received, chance)], history.received)
-    yield history
-    os.environ.clear()
-    os.environ.update(environment)
+    return history
 
 
 @pytest.fixture(scope="module")

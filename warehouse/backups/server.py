@@ -127,14 +127,8 @@ def _settle(session: PostgresConnection, statements: Sequence[str]) -> None:
     while left:
         failed: list[tuple[str, EngineError]] = []
         for statement in left:
-            session.execute("savepoint one")
-            try:
-                session.execute(statement)
-            except EngineError as error:
-                session.execute("rollback to savepoint one")
+            if (error := _tried(session, statement)) is not None:
                 failed.append((statement, error))
-            else:
-                session.execute("release savepoint one")
         if len(failed) == len(left):
             [(statement, why), *_] = failed
             raise SluiceError(
@@ -161,15 +155,21 @@ def _give(session: PostgresConnection, rights: Sequence[str]) -> list[str]:
     """Rights and owners, as far as this server has the roles; the others are told."""
     notes: list[str] = []
     for right in rights:
-        session.execute("savepoint one")
-        try:
-            session.execute(right)
-        except EngineError as error:
-            session.execute("rollback to savepoint one")
+        if (error := _tried(session, right)) is not None:
             notes.append(f"not given: {right} ({error})")
-        else:
-            session.execute("release savepoint one")
     return notes
+
+
+def _tried(session: PostgresConnection, statement: str) -> EngineError | None:
+    """Why it failed, if it did; the transaction goes on either way."""
+    session.execute("savepoint one")
+    try:
+        session.execute(statement)
+    except EngineError as error:
+        session.execute("rollback to savepoint one")
+        return error
+    session.execute("release savepoint one")
+    return None
 
 
 def _compare(session: PostgresConnection, kept: Structure) -> None:

@@ -15,11 +15,11 @@ from warehouse import postgres
 from warehouse.connection import Connection, EngineError, NoSuchTableError, literal, named
 from warehouse.errors import PublishError
 from warehouse.postgres import PostgresConnection, placed
+from warehouse.published_already import Shown
 from warehouse.settings import Settings
 from warehouse.snapshot_rows import books, views
 from warehouse.snapshot_rows.books import VIEWS
 from warehouse.snapshots import Snapshot, gone
-from warehouse.versions import Version
 
 TEMPORARY = "pg_temp"
 
@@ -123,15 +123,15 @@ def show(settings: Settings, snapshot_id: str) -> Snapshot:
         return books.snapshot(opened, snapshot_id, _number(settings, opened, snapshot_id))
 
 
-def versions_of(settings: Settings, snapshot_id: str) -> dict[str, Version]:
-    with session(settings) as opened:
-        return books.versions_of(opened, _number(settings, opened, snapshot_id))
-
-
-def said_of_columns(settings: Settings, snapshot_id: str) -> dict[tuple[str, str], str]:
-    """The views say it, of whichever snapshot they show."""
-    with session(settings) as opened:
-        return views.comments(opened)
+def shown(settings: Settings, snapshot_id: str) -> Shown:
+    """The words are the views' own, of whichever snapshot they show."""
+    with session(settings) as opened, books.transaction(opened, "isolation level repeatable read"):
+        number = _number(settings, opened, snapshot_id)
+        return Shown(
+            books.snapshot(opened, snapshot_id, number).tables,
+            books.versions_of(opened, number),
+            views.comments(opened),
+        )
 
 
 def _number(settings: Settings, opened: Connection, snapshot_id: str) -> int:
