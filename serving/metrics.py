@@ -16,7 +16,7 @@ from serving.questions import compile_sql
 from serving.semantics import load_semantics
 from warehouse import snapshots
 from warehouse.clock import as_of, wall_clock
-from warehouse.connection import ENGINE_ERRORS, NO_SUCH_COLUMN, NO_SUCH_TABLE
+from warehouse.connection import ENGINE_ERRORS, NO_SUCH_COLUMN, NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
 
 
@@ -42,6 +42,7 @@ def query(
     limit: int | None = None,
     snapshot_id: str | None = None,
     quietly: bool = False,
+    on: Connection | None = None,
 ) -> Answer:
     """Values of the metrics from the published snapshot, or from an earlier one that is kept.
 
@@ -51,12 +52,13 @@ def query(
     platform itself today is shown too, as far as it goes). Order by any column,
     `-column` for descending; without an order rows come by the columns grouped by.
     `quietly` leaves the question out of the platform log: the platform's own are no demand.
+    Who asks many opens the snapshot once, and asks `on` it.
     Periods without a value are left out.
     """
     semantics = load_semantics(settings)
     first, last = _span(last_day(settings, metrics, snapshot_id), start, end)
     sql = compile_sql(semantics, metrics, group_by, where, first, last, order, limit)
-    connection = open_published(settings, snapshot_id)
+    connection = on or open_published(settings, snapshot_id)
     log = nullcontext(Asked()) if quietly else logged(settings, "metrics", metrics, snapshot_id)
     try:
         with log as asked:
@@ -77,7 +79,8 @@ def query(
             "(dates as 2026-03-31, flags as true or false).",
         ) from error
     finally:
-        connection.close()
+        if on is None:
+            connection.close()
 
 
 def key_figures(settings: Settings) -> list[KeyFigure]:
