@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import duckdb
 import pytest
+from warm import Warm
 
 from warehouse.settings import PROJECT_ROOT, Settings
 
@@ -40,13 +42,9 @@ class Sluice:
         return Settings(data_dir=self.folder / "data", dagster_home=self.folder / "dagster")
 
     def __call__(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
-            cwd=PROJECT_ROOT,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-        )
+        # What is watched from its first line on is started as users start it.
+        start = cold if "PYTHONPATH" in self.environment else warm()
+        done = start(arguments, self.environment)
         if code is not None and done.returncode != code:
             pytest.fail(
                 f"sluice {' '.join(arguments)} ended with {done.returncode}, not {code}:\n"
@@ -56,6 +54,24 @@ class Sluice:
 
     def json(self, *arguments: str) -> object:
         return json.loads(self(*arguments, "--json").stdout)
+
+
+def cold(
+    arguments: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        cwd=PROJECT_ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+    )
+
+
+@cache
+def warm() -> Warm:
+    """One for all commands of this test process; it ends with it."""
+    return Warm()
 
 
 def sluice_in(folder: Path, **more: str) -> Sluice:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import warehouse_rows
 from platform_under_test import sluice_in
 from postgres_server import PostgresServer
 from pydantic import SecretStr
+from warm import Warm
 
 from warehouse import platform_log, snapshots, versions
 from warehouse.crash_points import CRASH_AT, DISK_FULL_AT
-from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.settings import Settings
 from warehouse.workshop import connect
 
-SCRIPT = Path(__file__).with_name("warm.py")
 # Every kind of step, on what it takes least: a source, two layers, reference data, a publish.
 SELECTION = ("--select", "+fct_user_activity_daily", "--select", "fct_feature_usage_daily")
 LAST_STEP = ("--select", "fct_user_activity_daily", "--select", "fct_feature_usage_daily")
@@ -43,46 +39,10 @@ class Ended:
     output: str
 
 
-class Warm:
-    """Starts `sluice` commands as forks of one process that has imported everything."""
-
-    def __init__(self, folder: Path) -> None:
-        self.place = folder
-        self._output = folder / "output.txt"
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)],
-            cwd=PROJECT_ROOT,
-            env={**sluice_in(folder, **QUIET).environment, "PYTHONPATH": str(PROJECT_ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        return dict(json.loads(self._process.stdout.readline()))
-
-    def sluice(self, folder: Path, *arguments: str, learn: bool = False, **more: str) -> Ended:
-        assert self._process.stdin is not None
-        order = {
-            "arguments": arguments,
-            "environment": {
-                name: value
-                for name, value in sluice_in(folder, **QUIET, **more).environment.items()
-                if name.startswith("SLUICE_") or name in more
-            },
-            "output": str(self._output),
-            "learn": learn,
-        }
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return Ended(int(self._answer()["code"]), self._output.read_text())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+def warm_for(folder: Path) -> Warm:
+    """Definitions of the whole project are made once, as the folder's settings say."""
+    modules = ("crash.impatient", "orchestration.definitions")
+    return Warm(modules, sluice_in(folder, **QUIET).environment)
 
 
 @dataclass(frozen=True)
@@ -109,7 +69,8 @@ class Company:
     def __call__(self, *arguments: str, code: int | None = 0, **more: str) -> Ended:
         if self.postgres:
             more = {"SLUICE_TARGET": "postgres", "SLUICE_POSTGRES": self.postgres, **more}
-        ended = self.warm.sluice(self.folder, *arguments, **more)
+        done = self.warm(arguments, sluice_in(self.folder, **QUIET, **more).environment)
+        ended = Ended(done.returncode, done.stdout + done.stderr)
         assert code is None or ended.code == code, f"{arguments} → {ended.code}\n{ended.output}"
         return ended
 

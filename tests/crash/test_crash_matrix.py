@@ -14,7 +14,7 @@ from urllib.parse import quote
 import planted
 import psycopg
 import pytest
-from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, Warm
+from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, warm_for
 from crash.matrix import Visit, chains, every_visit, page
 from platform_under_test import sluice_in
 from postgres_fixtures import new_database
@@ -59,10 +59,10 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
     here = folder / "landed"
     sluice_in(here)("simulate", "--days", str(DAYS))
     sluice_in(here)("doctor", code=None)
-    warm = Warm(here)
+    warm = warm_for(here)
     landed = Company(here, warm)
     published = landed.copy(folder / "published")
-    warm.sluice(published.folder, "run", *SELECTION, learn=True)
+    published("run", *SELECTION)
     published("backup", "--to", str(folder / "place"))
     next_day = published.copy(folder / "next")
     next_day("simulate", "--next-day")
@@ -296,7 +296,7 @@ def nothing_told(company: Company, folder: Path, secret: Mapping[str, str]) -> l
     if key.exists():
         known.append(key.read_text().strip())
         key.unlink()
-    return planted.found(known, [folder, Path(company.warm.place)], str(said))
+    return planted.found(known, [folder], str(said))
 
 
 def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServer) -> None:
