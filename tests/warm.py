@@ -80,9 +80,11 @@ class Warm:
 
 def become(order: dict[str, Any]) -> None:
     import cli.main
+    from warehouse.settings import settings
 
     os.environ.clear()
     os.environ.update(order["environment"])
+    settings.cache_clear()
     folder = Path(order["folder"])
     _redirect(0, os.devnull, os.O_RDONLY)
     for number, name in ((1, OUT), (2, ERR)):
