@@ -16,6 +16,7 @@ from catalog.changes import newest_commit
 from quality.checks import CHECKS_DIR, CheckFileError
 from quality.evaluate import declared
 from warehouse import dbt, platform_log
+from warehouse.clock import wall_clock
 from warehouse.settings import Settings
 
 DEPLOYS, DATASETS = "deploys", "datasets"
@@ -27,7 +28,8 @@ def note_deploy(settings: Settings, catalog: Catalog) -> str | None:
     last = platform_log.newest(settings, DEPLOYS)
     if last is not None and last["fingerprint"] == now:
         return None
-    deploy_id = now[:12]
+    # Going back to an earlier state is a deploy like any other.
+    deploy_id = hashlib.sha256(f"{now} {wall_clock().isoformat()}".encode()).hexdigest()[:12]
     before = _shapes(settings, str(last["deploy_id"])) if last is not None else {}
     commit = newest_commit()
     described = [_described(catalog, each) for each in catalog.datasets.values()]

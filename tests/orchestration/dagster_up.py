@@ -94,7 +94,8 @@ def up(sluice: Sluice) -> Iterator[Dagster]:
         until(answers, f"{dagster.address} answers")
         yield dagster
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        # As a service manager does it: we are told, and Dagster has to end with us.
+        process.terminate()
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:

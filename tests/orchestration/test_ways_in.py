@@ -141,6 +141,10 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
     # New files, of the closed source and of others: the sensor starts a build.
     untouched("simulate", "--next-day")
     with up(untouched) as dagster:
+        refused = untouched("up", code=3).stderr
+        assert (
+            f"Dagster runs already on {untouched.folder / 'dagster'}: {dagster.address}" in refused
+        )
         asked = dagster.ask(
             BACKFILL,
             parameters={
@@ -161,6 +165,8 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
         # However a build ended, a publish follows it.
         after = until(lambda: named(dagster, "publish_open_tables"), "a publish follows")
         assert dagster.ended(after)["status"] == "SUCCESS"
+    with pytest.raises(OSError):
+        dagster.runs()
 
 
 def launch(dagster: Dagster, path: list[str]) -> str:
