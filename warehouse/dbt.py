@@ -62,14 +62,14 @@ def fingerprint() -> str:
             below[:] = sorted(set(below) - {"target"})
             for name in sorted(names):
                 if name.endswith(PROJECT_FILES):
-                    path = os.path.join(folder, name)
+                    path = f"{folder}/{name}"
                     digest.update(path.removeprefix(str(PROJECT_ROOT)).encode())
                     digest.update(_checksum(path, *_state(path)))
     return digest.hexdigest()
 
 
 def _state(path: str) -> tuple[int, int, int]:
-    found = os.stat(path)
+    found = Path(path).stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 

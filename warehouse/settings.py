@@ -173,5 +173,5 @@ def settings() -> Settings:
         name = "SLUICE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(
             secrets.redacted(f"{name} cannot be used: {first['msg']} (it is {first['input']!r})."),
-            remedy="Correct it in the environment or in .env; docs/engineers.md lists every setting.",
+            remedy="Correct it in the environment or in .env; docs/engineers.md lists all of them.",
         ) from None
