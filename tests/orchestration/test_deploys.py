@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from platform_under_test import Demo
 
 from catalog.catalog import load_catalog
 from orchestration import deploys
@@ -13,10 +14,10 @@ from warehouse.settings import Settings
 
 
 def test_each_change_of_state_is_a_deploy_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Settings(data_dir=tmp_path / "data", dagster_home=tmp_path / "dagster")
-    catalog = load_catalog(here)
+    catalog = load_catalog(demo.sluice.settings)
     told = []
     for state in ("a", "a", "b", "a"):
         monkeypatch.setattr(deploys, "fingerprint", lambda state=state: state * 64)
