@@ -17,8 +17,10 @@ from warehouse.backups.structure import Structure, Table
 from warehouse.connection import EngineError, named
 from warehouse.copying import columns_of, told
 from warehouse.crash_points import crash_point
-from warehouse.errors import LockedError, SluiceError
+from warehouse.environments import schemas
+from warehouse.errors import LockedError, SettingsError, SluiceError
 from warehouse.postgres import PostgresConnection
+from warehouse.schemas import called
 from warehouse.settings import Settings
 
 # So long may a reader hold a table that is to be replaced.
@@ -62,7 +64,7 @@ def _kept(session: PostgresConnection, place: Place, table: Table) -> Kept:
 
 def is_empty(settings: Settings) -> bool:
     with closing(postgres.connect(settings, read_only=True)) as session:
-        return not structure.schemas(session)
+        return not schemas(session)
 
 
 def put_back(settings: Settings, place: Place, backup: Backup) -> list[str]:
@@ -72,6 +74,11 @@ def put_back(settings: Settings, place: Place, backup: Backup) -> list[str]:
     """
     kept = backup.structure
     assert kept is not None
+    if kept.schemas and not set(kept.schemas) & {called("raw_ledger"), called("snapshots")}:
+        raise SettingsError(
+            f"Backup {backup.backup_id} is of another environment: it holds {kept.schemas[0]}, …",
+            remedy="Set SLUICE_SCHEMA_PREFIX to what it was there.",
+        )
     tables = {each.full_name: each for each in kept.tables}
     # Readers wait while tables are being replaced: nothing damaged may be found as late as then.
     for each in backup.area(ROWS):
@@ -97,7 +104,7 @@ def put_back(settings: Settings, place: Place, backup: Backup) -> list[str]:
 
 
 def _drop(session: PostgresConnection) -> None:
-    ours = structure.schemas(session)
+    ours = schemas(session)
     others = structure.dependents(session, ours)
     if others:
         raise SluiceError(

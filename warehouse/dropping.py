@@ -1,0 +1,48 @@
+"""Taking a whole environment away, such as one that continuous integration made for one run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from contextlib import closing
+
+from warehouse import environments
+from warehouse.connection import named
+from warehouse.errors import SettingsError
+from warehouse.settings import Settings
+from warehouse.snapshot_rows import granting
+from warehouse.snapshot_rows.books import transaction
+from warehouse.workshop import connect, writing
+
+
+def drop(settings: Settings, roles: Collection[str]) -> list[str]:
+    """All that this environment made: schemas, the roles that read there, and its own files."""
+    if not settings.schema_prefix or settings.environment == "prod":
+        raise SettingsError(
+            "Nothing was dropped: this is production, or an environment without a prefix.",
+            remedy="SLUICE_SCHEMA_PREFIX and SLUICE_ENVIRONMENT (ci or dev) say which one is "
+            "meant; a database or a data folder of its own is dropped as a whole.",
+        )
+    with writing(settings, "sluice environment drop"):
+        with closing(connect(settings)) as connection:
+            gone = environments.schemas(connection)
+            connection.execute("begin")
+            for schema in gone:
+                connection.execute(f"drop schema {named(schema)} cascade")
+            connection.execute("commit")
+        if settings.target == "postgres":
+            gone += _drop_roles(settings, roles)
+    shutil.rmtree(settings.own_dir, ignore_errors=True)
+    return gone
+
+
+def _drop_roles(settings: Settings, roles: Collection[str]) -> list[str]:
+    """They are the whole server's: what they may in this database has to go first."""
+    with granting.administering(settings) as admin, transaction(admin):
+        there = {name for (name,) in admin.execute("select rolname from pg_roles").fetchall()}
+        [database] = admin.execute("select current_database()").fetchone()
+        gone = sorted(there & set(roles))
+        for role in gone:
+            admin.execute(f"revoke all on database {named(database)} from {named(role)}")
+            admin.execute(f"drop role {named(role)}")
+        return gone
