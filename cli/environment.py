@@ -27,4 +27,5 @@ def drop() -> None:
 
     here = settings()
     gone = dropped(here, readers(here))
-    say(f"✓ {len(gone)} schemas and roles of {here.schema_prefix} are dropped, and {here.own_dir}.")
+    listed = f"{', '.join(gone)}, " if gone else ""
+    say(f"✓ dropped: {listed}{here.own_dir}")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
-from contextlib import closing
 
 from warehouse import environments
 from warehouse.connection import named
 from warehouse.errors import SettingsError
 from warehouse.settings import Settings
-from warehouse.snapshot_rows import granting
-from warehouse.snapshot_rows.books import transaction
-from warehouse.workshop import connect, writing
+from warehouse.snapshot_rows import books, granting
+from warehouse.workshop import writing
 
 
 def drop(settings: Settings, roles: Collection[str]) -> list[str]:
@@ -23,22 +21,27 @@ def drop(settings: Settings, roles: Collection[str]) -> list[str]:
             remedy="SLUICE_SCHEMA_PREFIX and SLUICE_ENVIRONMENT (ci or dev) say which one is "
             "meant; a database or a data folder of its own is dropped as a whole.",
         )
+    gone: list[str] = []
     with writing(settings, "sluice environment drop"):
-        with closing(connect(settings)) as connection:
-            gone = environments.schemas(connection)
-            connection.execute("begin")
-            for schema in gone:
-                connection.execute(f"drop schema {named(schema)} cascade")
-            connection.execute("commit")
         if settings.target == "postgres":
-            gone += _drop_roles(settings, roles)
-    shutil.rmtree(settings.own_dir, ignore_errors=True)
+            gone = [*_drop_schemas(settings), *_drop_roles(settings, roles)]
+    if settings.own_dir.exists():
+        shutil.rmtree(settings.own_dir)
     return gone
+
+
+def _drop_schemas(settings: Settings) -> list[str]:
+    with books.alone(settings, "environment drop") as session:
+        gone = environments.schemas(session)
+        with books.transaction(session):
+            for schema in gone:
+                session.execute(f"drop schema {named(schema)} cascade")
+        return gone
 
 
 def _drop_roles(settings: Settings, roles: Collection[str]) -> list[str]:
     """They are the whole server's: what they may in this database has to go first."""
-    with granting.administering(settings) as admin, transaction(admin):
+    with granting.administering(settings) as admin, books.transaction(admin):
         there = {name for (name,) in admin.execute("select rolname from pg_roles").fetchall()}
         [database] = admin.execute("select current_database()").fetchone()
         gone = sorted(there & set(roles))

@@ -1,6 +1,6 @@
-"""Which environments share a database (or a workshop's file), and whose a schema is.
+"""Which environments share a database, and whose a schema is.
 
-An environment is known by its books: the ledger of what it loaded, or what it has published.
+An environment is known by its books: of what it loaded, built, published or fetched.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from collections.abc import Collection
 from typing import Final
 
 from warehouse import structure
-from warehouse.connection import Connection, engine
+from warehouse.connection import Connection
 from warehouse.schemas import called
 
-_BOOKS: Final = {"raw_ledger": "batches", "snapshots": "_current"}
-_SCHEMAS: Final = {
-    "duckdb": """select schema_name from duckdb_schemas()
-        where not internal and database_name = current_database() order by 1""",
-    "postgres": """select nspname from pg_namespace
-        where nspname not like 'pg\\_%' and nspname not in ('information_schema', 'public')
-            and nspowner = (select oid from pg_roles where rolname = current_user) order by 1""",
+_BOOKS: Final = {
+    "raw_ledger": "batches",
+    "platform": "builds",
+    "snapshots": "_current",
+    "production": "_fetched",
 }
+_MADE_BY_US: Final = """
+    select nspname from pg_namespace
+    where nspname not like 'pg\\_%' and nspname not in ('information_schema', 'public')
+        and nspowner = (select oid from pg_roles where rolname = current_user) order by nspname"""
 
 
 def prefixes(connection: Connection) -> set[str]:
@@ -38,7 +40,7 @@ def of(schema: str, known: Collection[str]) -> str | None:
 
 
 def schemas(connection: Connection) -> list[str]:
-    """Those of this environment; on a server, that the platform's own role has made."""
+    """Those of this environment: the platform's role has made them."""
     known = prefixes(connection)
-    rows = connection.execute(_SCHEMAS[engine(connection)]).fetchall()
+    rows = connection.execute(_MADE_BY_US).fetchall()
     return [str(name) for (name,) in rows if of(str(name), known) == called("")]

@@ -158,11 +158,11 @@ class Settings(BaseSettings):
 
     @property
     def workshop_path(self) -> Path:
-        return self.data_dir / "warehouse" / "workshop.duckdb"
+        return self.own_dir / "warehouse" / "workshop.duckdb"
 
     @property
     def writer_lock_path(self) -> Path:
-        return self.data_dir / "warehouse" / "writer.lock"
+        return self.own_dir / "warehouse" / "writer.lock"
 
     @property
     def published_dir(self) -> Path:

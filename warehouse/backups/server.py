@@ -18,9 +18,8 @@ from warehouse.connection import EngineError, named
 from warehouse.copying import columns_of, told
 from warehouse.crash_points import crash_point
 from warehouse.environments import schemas
-from warehouse.errors import LockedError, SettingsError, SluiceError
+from warehouse.errors import LockedError, SluiceError
 from warehouse.postgres import PostgresConnection
-from warehouse.schemas import called
 from warehouse.settings import Settings
 
 # So long may a reader hold a table that is to be replaced.
@@ -74,11 +73,6 @@ def put_back(settings: Settings, place: Place, backup: Backup) -> list[str]:
     """
     kept = backup.structure
     assert kept is not None
-    if kept.schemas and not set(kept.schemas) & {called("raw_ledger"), called("snapshots")}:
-        raise SettingsError(
-            f"Backup {backup.backup_id} is of another environment: it holds {kept.schemas[0]}, …",
-            remedy="Set SLUICE_SCHEMA_PREFIX to what it was there.",
-        )
     tables = {each.full_name: each for each in kept.tables}
     # Readers wait while tables are being replaced: nothing damaged may be found as late as then.
     for each in backup.area(ROWS):
