@@ -203,7 +203,7 @@ def actual(session: Connection, roles: Sequence[str], ours: Iterable[str]) -> se
     What another environment of this database gives to its own roles is not looked at.
     """
     ours = set(ours)
-    is_theirs = _of_others(session)
+    is_theirs = _of_others(session, roles)
     rows = session.execute(
         "select kind, thing, privilege, coalesce(rolname, 'public'), att, owner"
         f" from ({_ACTUAL}) as found(kind, thing, privilege, grantee, att, owner)"
@@ -218,7 +218,7 @@ def actual(session: Connection, roles: Sequence[str], ours: Iterable[str]) -> se
     return found | set(_memberships(session, roles, ours)) | set(_large_objects(session))
 
 
-def _of_others(session: Connection) -> Callable[[Right], bool]:
+def _of_others(session: Connection, roles: Sequence[str]) -> Callable[[Right], bool]:
     """Is a right another environment's: on its things, or its readers' on what is nobody's?"""
     known = environments.prefixes(session)
     ours = called("")
@@ -229,6 +229,7 @@ def _of_others(session: Connection) -> Callable[[Right], bool]:
             " inner join pg_roles as r on r.oid = grantee where nspname = any(?)",
             [[f"{each}{VIEWS.word}" for each in known - {ours}]],
         ).fetchall()
+        if role not in roles
     }
 
     def is_theirs(right: Right) -> bool:
