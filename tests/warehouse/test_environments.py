@@ -152,9 +152,11 @@ def test_a_developer_reads_the_production_that_they_name(shared: Shared) -> None
 
 def test_a_backup_holds_and_puts_back_its_own_only(shared: Shared) -> None:
     with shared.environment("ci_") as here:
-        made = take(here)
+        made = take(here, here.backups_url)
         assert made.backup.structure is not None
-        assert set(made.backup.structure.schemas) == {"ci_marts", "ci_published", "ci_snapshots"}
+        assert set(made.backup.structure.schemas) == {
+            *("ci_marts", "ci_platform", "ci_published", "ci_snapshots")
+        }
         with closing(workshop.connect(here)) as connection:
             connection.execute("update ci_marts.words set said_by = 'lost'")
             connection.execute("update marts.words set said_by = 'later'")
@@ -187,7 +189,9 @@ def test_one_is_dropped_and_the_others_stay(shared: Shared) -> None:
         admin.execute(f"drop role person_of_ci_{shared.analyst}".encode())
     folder = shared.folder / "data" / "environments"
     assert {each.name for each in folder.iterdir()} == {"ci", "ci_4"}
-    assert gone("ci_") == ["ci_marts", "ci_published", "ci_snapshots", f"ci_{shared.analyst}"]
+    assert gone("ci_") == [
+        *("ci_marts", "ci_platform", "ci_published", "ci_snapshots", f"ci_{shared.analyst}")
+    ]
     assert {each.name for each in folder.iterdir()} == {"ci_4"}
     for prefix in ("", "ci_4_"):
         test_each_reads_what_it_published_itself(shared, prefix)
