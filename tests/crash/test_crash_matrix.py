@@ -299,15 +299,15 @@ def nothing_told(company: Company, folder: Path, secret: Mapping[str, str]) -> l
     return planted.found(known, [folder, Path(company.warm.place)], str(said))
 
 
-def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServer) -> None:
+def test_drill_on_a_server(bases: Bases, tmp_path: Path, own_postgres: PostgresServer) -> None:
     """The same, and the twin that nothing disturbed is the one on DuckDB."""
-    database = planted.with_password(new_database(postgres))
+    database = planted.with_password(new_database(own_postgres))
     company = bases.landed.copy(tmp_path / "company").on(database)
     company("run", *SELECTION)
     company("backup", "--to", str(tmp_path / "place"))
     assert company.built() == bases.published.built()
     company("simulate", "--next-day")
-    with psycopg.connect(postgres.dsn, autocommit=True) as session:
+    with psycopg.connect(own_postgres.dsn, autocommit=True) as session:
         session.execute(f"drop database {database.database} with (force)".encode())
         assert "createdb" in company("restore", "--from", str(tmp_path / "place"), code=1).output
         session.execute(f"create database {database.database}".encode())

@@ -85,7 +85,7 @@ def shared(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
     people = [f"{prefix}{found.analyst}" for prefix in PREFIXES]
     with psycopg.connect(server.dsn, autocommit=True) as admin:
         for role in people:
-            admin.execute(f"create role person_of_{role} login in role {role}".encode())
+            admin.execute(f"create role person_of_{role} {server.login} in role {role}".encode())
     yield found
 
 
