@@ -165,10 +165,16 @@ def contract_of(file: str, source: Node, table: Node) -> Contract:
     columns = tuple(
         _column(where, column) for column in _named(table.get("columns"), where, "columns")
     )
+    schema = str(source.get("schema") or f"raw_{source_name}")
+    _require(
+        schema.startswith(IN_YAML) or not called(""),
+        where,
+        f"its `schema:` must begin with {IN_YAML}, for this environment has a prefix",
+    )
     contract = Contract(
         source=source_name,
         entity=entity,
-        schema=str(source.get("schema") or f"raw_{source_name}").removeprefix(IN_YAML),
+        schema=schema.removeprefix(IN_YAML),
         format=meta.get("format", "jsonl"),
         columns=columns,
         key=tuple(meta.get("key") or ()),

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import dagster_pages
 import pytest
 from platform_under_test import Sluice
 
@@ -48,6 +49,14 @@ class Dagster:
         )
         found: list[Mapping[str, Any]] = asked["runsOrError"]["results"]
         return found
+
+    def shown(self) -> str:
+        """Whatever the pages show, of every run and of everything else."""
+        answers = [self.ask(dagster_pages.EVERYTHING_ELSE, repository=self.repository())]
+        answers += [self.ask(dagster_pages.RUN, run=each["runId"]) for each in self.runs()]
+        assert not any(each["runOrError"]["eventConnection"]["hasMore"] for each in answers[1:])
+        with urllib.request.urlopen(f"{self.address}/runs", timeout=60) as page:
+            return json.dumps(answers, ensure_ascii=False) + str(page.read().decode())
 
     def ended(self, run_id: str) -> Mapping[str, Any]:
         def look() -> Mapping[str, Any] | None:

@@ -13,15 +13,16 @@ from postgres_fixtures import new_database
 from postgres_server import PostgresServer
 from pydantic import SecretStr
 
+from ingestion.contracts import contract_of
 from serving.published import run_sql
 from warehouse import environments, production, snapshots, workshop
 from warehouse.audiences import Audience
 from warehouse.backups.restoring import restore
 from warehouse.backups.taking import take
 from warehouse.dropping import drop
-from warehouse.errors import LockedError, SettingsError
+from warehouse.errors import LockedError, SettingsError, SluiceError
 from warehouse.publish import PublicTable, publish
-from warehouse.schemas import called
+from warehouse.schemas import IN_YAML, called
 from warehouse.settings import Settings, settings
 from warehouse.snapshot_rows import granting
 from warehouse.snapshot_rows.views import Seen
@@ -210,3 +211,17 @@ def test_a_name_that_postgresql_would_cut_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SLUICE_SCHEMA_PREFIX", "ci_42_")
     with pytest.raises(SettingsError, match="too long"):
         called("raw_" + "s" * 60)
+
+
+def test_a_source_whose_raw_tables_all_environments_would_share_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = {"name": "orders", "columns": [{"name": "order_id", "data_type": "varchar"}]}
+    shared = {"name": "shop", "schema": "raw_shop"}
+    assert contract_of("shop.yml", shared, table).relation == '"raw_shop"."orders"'
+    monkeypatch.setenv("SLUICE_SCHEMA_PREFIX", "ci_42_")
+    settings.cache_clear()
+    own = {**shared, "schema": f"{IN_YAML}raw_shop"}
+    assert contract_of("shop.yml", own, table).relation == '"ci_42_raw_shop"."orders"'
+    with pytest.raises(SluiceError, match="must begin with"):
+        contract_of("shop.yml", shared, table)
