@@ -33,7 +33,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
         return
     server = PostgresServer(
         str(given["host"]), int(given.get("port") or 5432), str(given["user"]),
-        str(given["dbname"]), str(given.get("password") or ""),
+        str(given["dbname"]), password=str(given.get("password") or ""),
     )  # fmt: skip
     with _left_as_it_was(server):
         yield new_database(server)

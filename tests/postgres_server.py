@@ -43,10 +43,10 @@ class PostgresServer:
     port: int
     user: str
     database: str
-    password: str = ""
     # End it as a loss of power would; and start it again on what is on its disk.
     kill: Callable[[], None] = lambda: None
     start: Callable[[], None] = lambda: None
+    password: str = ""
 
     @property
     def dsn(self) -> str:
