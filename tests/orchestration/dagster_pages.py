@@ -16,9 +16,9 @@ fragment metadata on MetadataEntry {
 }
 """
 RUN: Final = f"""
-query ($run: ID!) {{ runOrError(runId: $run) {{ ... on Run {{
+query ($run: ID!, $cursor: String) {{ runOrError(runId: $run) {{ ... on Run {{
     runConfigYaml tags {{ key value }} stepStats {{ stepKey status }}
-    eventConnection(limit: 10000) {{ hasMore events {{
+    eventConnection(afterCursor: $cursor) {{ hasMore cursor events {{
         __typename
         ... on MessageEvent {{ message stepKey }}
         ... on ErrorEvent {{ error {{ ...told }} }}

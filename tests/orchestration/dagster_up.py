@@ -50,11 +50,15 @@ class Dagster:
         found: list[Mapping[str, Any]] = asked["runsOrError"]["results"]
         return found
 
-    def shown(self) -> str:
-        """Whatever the pages show, of every run and of everything else."""
+    def shown(self, *run_ids: str) -> str:
+        """Whatever the pages show, of these runs and of everything else."""
         answers = [self.ask(dagster_pages.EVERYTHING_ELSE, repository=self.repository())]
-        answers += [self.ask(dagster_pages.RUN, run=each["runId"]) for each in self.runs()]
-        assert not any(each["runOrError"]["eventConnection"]["hasMore"] for each in answers[1:])
+        for run in run_ids:
+            cursor, has_more = None, True
+            while has_more:
+                answers.append(self.ask(dagster_pages.RUN, run=run, cursor=cursor))
+                events = answers[-1]["runOrError"]["eventConnection"]
+                cursor, has_more = events["cursor"], events["hasMore"]
         with urllib.request.urlopen(f"{self.address}/runs", timeout=60) as page:
             return json.dumps(answers, ensure_ascii=False) + str(page.read().decode())
 

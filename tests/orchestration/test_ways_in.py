@@ -171,7 +171,7 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
         # However a build ended, a publish follows it.
         after = until(lambda: named(dagster, "publish_open_tables"), "a publish follows")
         assert dagster.ended(after)["status"] == "SUCCESS"
-        shown = dagster.shown()
+        shown = dagster.shown(by_hand, backfilled, sensed, after)
     # It was at hand: the source was asked, and people were told.
     assert (
         "`url` of the connector of app cannot be read" in shown and "chat was not told of" in shown
