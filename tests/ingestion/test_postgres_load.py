@@ -103,6 +103,7 @@ def test_a_connection_that_is_ended_in_mid_copy_leaves_nothing(
             copying = waiting_copy(session)
             [[locking]] = session.execute(
                 "select pid from pg_stat_activity where application_name like 'sluice writer%'"
+                " and datname = current_database()"
             ).fetchall()
             pid = copying if ended == "our connection" else locking
             session.execute("select pg_terminate_backend(%s, 10000)", [pid])
