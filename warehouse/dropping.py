@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Collection
 
 from warehouse import environments
-from warehouse.connection import named
-from warehouse.errors import SettingsError
+from warehouse.connection import EngineError, named
+from warehouse.errors import SettingsError, SluiceError
 from warehouse.settings import Settings
 from warehouse.snapshot_rows import books, granting
 from warehouse.workshop import writing
@@ -47,5 +47,11 @@ def _drop_roles(settings: Settings, roles: Collection[str]) -> list[str]:
         gone = sorted(there & set(roles))
         for role in gone:
             admin.execute(f"revoke all on database {named(database)} from {named(role)}")
-            admin.execute(f"drop role {named(role)}")
+            try:
+                admin.execute(f"drop role {named(role)}")
+            except EngineError as error:
+                raise SluiceError(
+                    f"The schemas are dropped; the roles and files are not: {error}",
+                    remedy="Take away what the role may elsewhere, then drop again.",
+                ) from error
         return gone

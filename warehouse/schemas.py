@@ -1,8 +1,8 @@
 """What a schema is called in this environment: nothing else spells one.
 
-Several environments can live in one database (and in one workshop file): SLUICE_SCHEMA_PREFIX
-stands before every schema and every role that one of them makes. Without it a schema is called
-after what lies in it. dbt says the same by itself (macros/generate_schema_name.sql, and the
+Several environments can live in one database: SLUICE_SCHEMA_PREFIX stands before every schema
+and every reading role that one of them makes. Without it a schema is called after what lies in
+it. dbt says the same by itself (macros/generate_schema_name.sql, and the
 `schema:` of each source).
 """
 

@@ -186,13 +186,19 @@ def test_one_is_dropped_and_the_others_stay(shared: Shared) -> None:
     for refused in ({"prefix": ""}, {"prefix": "ci_", "environment": "prod"}):
         with pytest.raises(SettingsError, match="Nothing was dropped"):
             gone(**refused)
-    with psycopg.connect(shared.server.dsn, autocommit=True) as admin:
-        admin.execute(f"drop role person_of_ci_{shared.analyst}".encode())
-    folder = shared.folder / "data" / "environments"
+    folder, role = shared.folder / "data" / "environments", f"ci_{shared.analyst}"
     assert {each.name for each in folder.iterdir()} == {"ci", "ci_4"}
-    assert gone("ci_") == [
-        *("ci_marts", "ci_platform", "ci_published", "ci_snapshots", f"ci_{shared.analyst}")
-    ]
+    with psycopg.connect(shared.server.dsn, autocommit=True) as admin:
+        admin.execute(f"grant create on schema public to {role}".encode())
+        with pytest.raises(SluiceError, match="the roles and files are not"):
+            gone("ci_")
+        admin.execute(f"revoke create on schema public from {role}".encode())
+        assert gone("ci_")[-1] == role
+        left = admin.execute(
+            "select nspname from pg_namespace where nspname like 'ci%' union all"
+            f" select rolname from pg_roles where rolname = '{role}' order by 1"
+        ).fetchall()
+    assert {name[:5] for (name,) in left} == {"ci_4_"}
     assert {each.name for each in folder.iterdir()} == {"ci_4"}
     for prefix in ("", "ci_4_"):
         test_each_reads_what_it_published_itself(shared, prefix)
