@@ -11,6 +11,7 @@ from catalog.classification import personal_columns
 from catalog.policy import access_of, load_policy
 from warehouse.audiences import Audience
 from warehouse.publish import PublicTable
+from warehouse.schemas import called
 from warehouse.settings import Settings
 from warehouse.snapshot_rows.views import Seen
 
@@ -22,6 +23,13 @@ def seen(settings: Settings, catalog: Catalog) -> dict[str, Seen]:
     return seen_of(catalog, access_of(catalog, policy), writes)
 
 
+def readers(settings: Settings) -> tuple[str, ...]:
+    """The roles that this environment makes on a server; who writes is the server's own."""
+    return tuple(
+        called(name) for name, role in load_policy(settings).roles.items() if not role.writes
+    )
+
+
 def seen_of(
     catalog: Catalog, access: Mapping[str, Mapping[str, Any]], writes: Mapping[str, bool]
 ) -> dict[str, Seen]:
@@ -31,7 +39,7 @@ def seen_of(
             personal_columns(dataset),
             tuple(
                 Audience(
-                    role,
+                    role if writes[role] else called(role),
                     dict(tables[dataset.name].columns),
                     tables[dataset.name].rows,
                     writes[role],

@@ -102,7 +102,8 @@ def _packages(name: str) -> Finding:
 
 def _settings(name: str) -> Finding:
     here = settings()
-    text = f"target {here.target}, environment {here.environment}, data in {here.data_dir}"
+    apart = f" ({here.schema_prefix})" if here.schema_prefix else ""
+    text = f"target {here.target}, environment {here.environment}{apart}, data in {here.own_dir}"
     return Finding(name, True, text)
 
 

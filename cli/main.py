@@ -23,6 +23,7 @@ from cli import (
     demo,
     develop,
     doctor,
+    environment,
     gate,
     grants,
     incident,
@@ -77,6 +78,7 @@ for command in (
     incident.incident,
     backup.backup,
     backup.restore,
+    environment.environment,
     doctor.doctor,
     up.up,
 ):

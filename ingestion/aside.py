@@ -15,7 +15,7 @@ from ingestion.contracts import read_contracts
 from ingestion.landing import Landing
 from ingestion.ledger import SCHEMA, ensure_ledger, set_aside_files, transaction
 from ingestion.withdrawal import repetitions, withdraw
-from warehouse import platform_log
+from warehouse import platform_log, structure
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import SluiceError
@@ -127,11 +127,7 @@ def _apply(settings: Settings, connection: Connection, aside: Aside) -> int:
 
 
 def _read_until(connection: Connection) -> datetime | None:
-    ensured = connection.execute(
-        """select 1 from information_schema.tables
-           where table_catalog = current_database() and table_name = 'log_position'"""
-    ).fetchall()
-    if not ensured:
+    if not structure.exists(connection, str(SCHEMA), "log_position"):
         return None
     [[until]] = connection.execute(
         f"select max(read_until) from {SCHEMA}.log_position where kind = ?", [LOG_KIND]

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from ingestion.proposal import Proposal, Proposed
+from warehouse.schemas import IN_YAML
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
 _WORDS: Final = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
@@ -40,7 +41,7 @@ def contract_text(proposal: Proposal) -> str:
         f"  - name: {proposal.source}",
         f"    description: {sentence(_sentence(proposal))}",
         '    database: "{{ target.database }}"',
-        f"    schema: raw_{proposal.source}",
+        f'    schema: "{IN_YAML}raw_{proposal.source}"',
         "    config:",
         "      meta:",
         f"        owner: {scalar(proposal.owner)}",

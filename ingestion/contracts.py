@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from warehouse.errors import ContractError
+from warehouse.schemas import IN_YAML, called
 from warehouse.settings import Settings
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -60,8 +61,13 @@ class Contract:
         return f"{self.source}.{self.entity}"
 
     @property
+    def place(self) -> str:
+        """The schema of this environment that holds its rows; `schema` is the same in all."""
+        return called(self.schema)
+
+    @property
     def relation(self) -> str:
-        return f'"{self.schema}"."{self.entity}"'
+        return f'"{self.place}"."{self.entity}"'
 
     @property
     def known_names(self) -> tuple[str, ...]:
@@ -159,10 +165,16 @@ def contract_of(file: str, source: Node, table: Node) -> Contract:
     columns = tuple(
         _column(where, column) for column in _named(table.get("columns"), where, "columns")
     )
+    schema = str(source.get("schema") or f"raw_{source_name}")
+    _require(
+        schema.startswith(IN_YAML) or not called(""),
+        where,
+        f"its `schema:` must begin with {IN_YAML}, for this environment has a prefix",
+    )
     contract = Contract(
         source=source_name,
         entity=entity,
-        schema=str(source.get("schema") or f"raw_{source_name}"),
+        schema=schema.removeprefix(IN_YAML),
         format=meta.get("format", "jsonl"),
         columns=columns,
         key=tuple(meta.get("key") or ()),

@@ -51,7 +51,7 @@ class Desk:
         connection.execute(
             f"set memory_limit = '{self._settings.duckdb_memory_limit or MEMORY_LIMIT}'"
         )
-        spill = self._settings.data_dir / "warehouse" / "desk.tmp"
+        spill = self._settings.own_dir / "warehouse" / "desk.tmp"
         # A process that was killed may have left something; there is one writer.
         shutil.rmtree(spill, ignore_errors=True)
         connection.execute(f"set temp_directory = {literal(str(spill))}")

@@ -21,7 +21,7 @@ from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
 
 LOG_KIND: Final = "heals"
-_TABLE: Final = f"""create table if not exists {SCHEMA}.contracts (
+_TABLE: Final = """create table if not exists {schema}.contracts (
     source varchar, entity varchar, fingerprint varchar, held_since timestamptz
 )"""
 
@@ -53,7 +53,7 @@ def heal_quarantine(
     """Replay what a changed contract may explain now; tell where rows were won."""
     now = now or wall_clock()
     ensure_ledger(connection)
-    connection.execute(_TABLE)
+    connection.execute(_TABLE.format(schema=SCHEMA))
     changed = _changed(settings, connection, source)
     healed: list[Healed] = []
     for contract in changed:

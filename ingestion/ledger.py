@@ -14,34 +14,35 @@ import pyarrow as pa
 from warehouse.connection import Connection, EngineError, as_duckdb
 from warehouse.copying import placed
 from warehouse.postgres import PostgresConnection, still_writing
+from warehouse.schemas import Schema
 
-SCHEMA = "raw_ledger"
+SCHEMA = Schema("raw_ledger")
 LOADED, REPLAYED, SKIPPED, WITHDRAWN = "loaded", "replayed", "skipped", "withdrawn"
 """`skipped`: the same content had been loaded before; the file brought nothing.
 `withdrawn`: it was loaded and is set aside since; its rows are gone."""
 
 _TABLES = (
-    f"create schema if not exists {SCHEMA}",
-    f"""create table if not exists {SCHEMA}.batches (
+    "create schema if not exists {schema}",
+    """create table if not exists {schema}.batches (
         batch_id bigint, source varchar, entity varchar, file varchar, content_hash varchar,
         size_bytes bigint, row_count bigint, quarantined_count bigint, drift json,
         status varchar, loaded_at timestamptz, file_stamp varchar
     )""",
-    f"""create table if not exists {SCHEMA}.quarantine (
+    """create table if not exists {schema}.quarantine (
         batch_id bigint, source varchar, entity varchar, file varchar, row_number bigint,
         reason varchar, column_name varchar, content varchar, quarantined_at timestamptz,
         replayed_at timestamptz
     )""",
-    f"""create table if not exists {SCHEMA}.set_aside (
+    """create table if not exists {schema}.set_aside (
         file varchar, source varchar, entity varchar, because varchar, set_aside_at timestamptz
     )""",
-    f"create table if not exists {SCHEMA}.log_position (kind varchar, read_until timestamptz)",
+    "create table if not exists {schema}.log_position (kind varchar, read_until timestamptz)",
 )
 
 
 def ensure_ledger(connection: Connection) -> None:
     for statement in _TABLES:
-        connection.execute(statement)
+        connection.execute(statement.format(schema=SCHEMA))
 
 
 @contextmanager

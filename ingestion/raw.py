@@ -10,6 +10,7 @@ from ingestion.ledger import ensure_ledger
 from warehouse import structure
 from warehouse.connection import Connection, Engine, engine, literal
 from warehouse.errors import ContractError
+from warehouse.schemas import called
 
 PLATFORM_COLUMNS: Final = (
     ("_extra", "json"),
@@ -41,7 +42,7 @@ def ensure_raw_tables(connection: Connection, contracts: Contracts) -> None:
     ensure_ledger(connection)
     existing = existing_columns(connection)
     for contract in _all(contracts):
-        present = existing.get((contract.schema, contract.entity))
+        present = existing.get((contract.place, contract.entity))
         if present is None:
             create_raw_table(connection, contract)
         else:
@@ -51,7 +52,7 @@ def ensure_raw_tables(connection: Connection, contracts: Contracts) -> None:
 def create_raw_table(connection: Connection, contract: Contract) -> None:
     kinds = _CREATED[engine(connection)]
     listed = ", ".join(f'"{name}" {kinds.get(kind, kind)}' for name, kind in _columns(contract))
-    connection.execute(f'create schema if not exists "{contract.schema}"')
+    connection.execute(f'create schema if not exists "{contract.place}"')
     connection.execute(f"create table {contract.relation} ({listed})")
     if engine(connection) == "postgres":
         connection.execute(
@@ -71,7 +72,7 @@ def tidy(
     if engine(connection) != "postgres":
         return
     for contract in (contracts[entity] for entity, count in rows.items() if count):
-        index = literal(f'"{contract.schema}".{_index(contract)}')
+        index = literal(f'"{contract.place}".{_index(contract)}')
         connection.execute(f"select brin_summarize_new_values({index})")
         [[known]] = connection.execute(
             f"select reltuples from pg_class where oid = {literal(contract.relation)}::regclass"
@@ -83,7 +84,7 @@ def tidy(
 def empty_raw_table(connection: Connection, contract: Contract) -> None:
     """The contract's table without rows, whatever it was before."""
     if engine(connection) == "postgres":
-        present = existing_columns(connection).get((contract.schema, contract.entity), {})
+        present = existing_columns(connection).get((contract.place, contract.entity), {})
         if present == {name: _spelled(connection, kind) for name, kind in _columns(contract)}:
             connection.execute(f"truncate table {contract.relation}")
             return
@@ -100,7 +101,7 @@ def existing_columns(connection: Connection) -> dict[tuple[str, str], dict[str, 
             name: kind.lower().replace("numeric", "decimal") for name, kind in columns.items()
         }
         for (schema, table), columns in structure.columns(connection).items()
-        if schema.startswith("raw_")
+        if schema.startswith(called("raw_"))
     }
 
 
@@ -127,7 +128,7 @@ def _complete(connection: Connection, contract: Contract, present: dict[str, str
             connection.execute(f'alter table {contract.relation} add column "{column.name}" {kind}')
         elif present[column.name] != _spelled(connection, column.data_type):
             raise ContractError(
-                f"{contract.schema}.{contract.entity}.{column.name} holds "
+                f"{contract.place}.{contract.entity}.{column.name} holds "
                 f"{present[column.name]}, and its contract now says {column.data_type}.",
                 remedy=f"Rebuild it from landing: `sluice replay {contract.source}`.",
             )

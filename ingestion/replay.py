@@ -162,7 +162,7 @@ _ROW_HASH: Final[Mapping[Engine, str]] = {
 
 def _fingerprints(connection: Connection, contract: Contract) -> dict[str, tuple[object, ...]]:
     """What each file brought, whatever the batch; a change of a column changes everything."""
-    present = existing_columns(connection).get((contract.schema, contract.entity))
+    present = existing_columns(connection).get((contract.place, contract.entity))
     if present is None:
         return {}
     columns = {n: t for n, t in present.items() if n not in {"_batch_id", "_loaded_at"}}

@@ -10,7 +10,7 @@ from ingestion.contracts import Contract, read_contracts
 from ingestion.healing import has_other_contract
 from ingestion.inspection import Inspected, Refusal, content_hash, inspect, passing_by
 from ingestion.landing import LandedFile, Landing
-from ingestion.ledger import WITHDRAWN, Known, known_files, set_aside_files
+from ingestion.ledger import SCHEMA, WITHDRAWN, Known, known_files, set_aside_files
 from warehouse.connection import Connection
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
@@ -90,7 +90,8 @@ def newest_landed(settings: Settings) -> dict[str, tuple[str, ...]]:
 def has_ledger(connection: Connection) -> bool:
     [[tables]] = connection.execute(
         """select count(*) from information_schema.tables
-           where table_catalog = current_database() and table_schema = 'raw_ledger'"""
+           where table_catalog = current_database() and table_schema = ?""",
+        [str(SCHEMA)],
     ).fetchall()
     return bool(tables)
 

@@ -17,9 +17,12 @@ from ingestion.ledger import (
     next_batch_id,
     record,
 )
+from warehouse import structure
 from warehouse.connection import Connection
+from warehouse.schemas import Schema
 
 # The books of macros_lib's touched_partitions: which batches of a source hold which days.
+BOOKS: Final = Schema("platform")
 _BOOK: Final = "batch_partitions"
 
 
@@ -68,14 +71,9 @@ def repetitions(connection: Connection, path: str) -> list[str]:
 
 
 def _touch_again(connection: Connection, contract: Contract, path: str, fresh: int) -> None:
-    books = connection.execute(
-        """select table_schema from information_schema.tables
-           where table_catalog = current_database() and table_name = ?""",
-        [_BOOK],
-    ).fetchall()
-    for (schema,) in books:
+    if structure.exists(connection, str(BOOKS), _BOOK):
         connection.execute(
-            f"""update "{schema}"."{_BOOK}" set batch_id = $fresh
+            f"""update {BOOKS}.{_BOOK} set batch_id = $fresh
                 where input = $input and batch_id in (
                     select batch_id from {SCHEMA}.batches where file = $file
                 )""",

@@ -132,8 +132,8 @@ def _write_manifest(path: Path, catalog: Catalog, ids: set[str]) -> None:
     for unique_id in sorted(ids):
         node = dict(catalog.manifest["nodes"][unique_id])
         name = node.get("alias") or node["name"]
-        place = f"{named(node['database'])}.{named(production.SCHEMA)}.{named(name)}"
-        nodes[unique_id] = node | {"schema": production.SCHEMA, "relation_name": place}
+        place = f"{named(node['database'])}.{named(str(production.SCHEMA))}.{named(name)}"
+        nodes[unique_id] = node | {"schema": str(production.SCHEMA), "relation_name": place}
     path.write_text(json.dumps({**catalog.manifest, "nodes": nodes}))
 
 

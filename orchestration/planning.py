@@ -12,6 +12,7 @@ from datetime import date
 from uuid import uuid4
 
 from catalog.catalog import LAYERS, Catalog
+from ingestion.ledger import SCHEMA
 from ingestion.load import pending
 from orchestration.deploys import note_deploy
 from orchestration.run_log import log_idle
@@ -108,7 +109,7 @@ def _is_left_over(catalog: Catalog, facts: Facts) -> bool:
 def _last_report(connection: Connection) -> date | None:
     try:
         [[last]] = connection.execute(
-            "select max(loaded_at) from raw_ledger.batches where source = ?", [PLATFORM]
+            f"select max(loaded_at) from {SCHEMA}.batches where source = ?", [PLATFORM]
         ).fetchall()
     except NO_SUCH_TABLE:
         return None

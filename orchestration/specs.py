@@ -8,10 +8,16 @@ import dagster as dg
 
 from catalog.catalog import Catalog, Column, Dataset
 from warehouse.settings import settings
+from warehouse.snapshot_rows.books import VIEWS
 
 
 def engine_kind() -> str:
     return "postgresql" if settings().target == "postgres" else settings().target
+
+
+def published_schema() -> str:
+    """A snapshot of DuckDB is a file of one environment, and needs no prefix."""
+    return str(VIEWS) if settings().target == "postgres" else VIEWS.word
 
 
 def asset_key(dataset: Dataset) -> dg.AssetKey:
@@ -81,7 +87,7 @@ def published_spec(dataset: Dataset) -> dg.AssetSpec:
         tags=_tags(dataset),
         metadata={
             "dagster/column_schema": dg.TableSchema([_column(each) for each in dataset.columns]),
-            "dagster/relation_identifier": f"published.{dataset.name}",
+            "dagster/relation_identifier": f"{published_schema()}.{dataset.name}",
         },
     )
 

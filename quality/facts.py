@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from catalog.catalog import Catalog, Dataset
+from ingestion.ledger import SCHEMA as LEDGER
 from ingestion.survey import reasons_to_load
 from quality import gate, holes, own_checks, standards
 from quality.due import Facts
@@ -62,7 +63,7 @@ def _newest(connection: Connection) -> dict[str, int]:
     try:
         rows = connection.execute(
             "select 'raw.' || source || '.' || entity, max(batch_id)"
-            " from raw_ledger.batches group by source, entity"
+            f" from {LEDGER}.batches group by source, entity"
         ).fetchall()
     except NO_SUCH_TABLE:
         return {}

@@ -52,7 +52,7 @@ def append(
     settings: Settings, events: Callable[[Mapping[str, Event]], list[dict[str, Any]]]
 ) -> None:
     """Add the events that follow from the state so far; nobody else adds any in between."""
-    with alone(settings.data_dir / LOCK):
+    with alone(settings.own_dir / LOCK):
         known = latest(settings)
         now = wall_clock().isoformat()
         added = [

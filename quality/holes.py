@@ -16,10 +16,11 @@ from typing import Final
 from catalog.catalog import Catalog, Dataset
 from warehouse import platform_log
 from warehouse.connection import Connection
+from warehouse.schemas import Schema
 from warehouse.settings import Settings
 from warehouse.structure import exists
 
-BOOKS: Final = "platform"
+BOOKS: Final = Schema("platform")
 LOG_KIND: Final = "heals"
 MATERIALIZED: Final = "touched_partitions"
 
@@ -59,7 +60,7 @@ def ask_for_holes(
 
 def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) -> tuple[Hole, ...]:
     models = [catalog[key] for key in keys if catalog[key].materialized == MATERIALIZED]
-    if not models or not exists(connection, BOOKS, "row_counts"):
+    if not models or not exists(connection, str(BOOKS), "row_counts"):
         return ()
     found = []
     for model in models:
@@ -72,7 +73,7 @@ def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) ->
 
 def asked_for(connection: Connection) -> frozenset[str]:
     """The models of which somebody asked for days that no build has filled yet."""
-    if not exists(connection, BOOKS, "backfills"):
+    if not exists(connection, str(BOOKS), "backfills"):
         return frozenset()
     rows = connection.execute(f"select distinct model from {BOOKS}.backfills").fetchall()
     return frozenset(model for (model,) in rows)

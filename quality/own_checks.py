@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from catalog.catalog import Dataset
+from ingestion.ledger import SCHEMA as LEDGER
 from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, measured, shown
 from quality.thresholds import Comparison, Threshold
@@ -120,8 +121,9 @@ def batches(
     try:
         rows = connection.execute(
             "select source, entity, batch_id, file, row_count, loaded_at,"
-            " coalesce(unread, 0), coalesce(file_stamp, '') from raw_ledger.batches left join"
-            " (select batch_id, count(*) as unread from raw_ledger.quarantine"
+            " coalesce(unread, 0), coalesce(file_stamp, '')"
+            f" from {LEDGER}.batches left join"
+            f" (select batch_id, count(*) as unread from {LEDGER}.quarantine"
             " where replayed_at is null group by batch_id) as quarantined using (batch_id)"
         ).fetchall()
     except NO_SUCH_TABLE:

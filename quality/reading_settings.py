@@ -10,6 +10,7 @@ from typing import Any
 from yaml import Node
 
 from catalog.catalog import Catalog, Dataset
+from ingestion.ledger import SCHEMA as LEDGER
 from quality import sql_names
 from quality.check_file import Trial
 from quality.strict_yaml import StrictYaml
@@ -177,8 +178,9 @@ class SettingReader:
         if fault:
             raise self.yaml.error(node, f"`query` is not SQL: {fault}")
         known = {each.relation for each in self.catalog.datasets.values()}
+        text = sql_names.placed(text, known)
         for table in sorted(sql_names.tables_of(text)):
-            if not table.startswith(f"{sql_names.LEDGER}."):
+            if not table.startswith(f"{LEDGER}."):
                 self.yaml.one_of(node, table, known, "table")
         return text
 

@@ -7,15 +7,16 @@ is left to it: there an error leaves the check unevaluated, and the gate closed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 import duckdb
 import sqlglot
-from sqlglot import exp
+from sqlglot import Dialect, TokenType, exp
 from sqlglot.errors import SqlglotError
 
-LEDGER = "raw_ledger"
+from ingestion.ledger import SCHEMA as LEDGER
+from warehouse.schemas import called
 
 
 def syntax_fault(sql: str, *, is_query: bool) -> str:
@@ -45,6 +46,22 @@ def tables_of(query: str) -> frozenset[str]:
     tree = _tree(query, is_query=True)
     found = tree.find_all(exp.Table) if tree is not None else ()
     return frozenset(f"{each.db}.{each.name}" for each in found if each.db)
+
+
+def placed(query: str, relations: Collection[str]) -> str:
+    """The query as it is asked here, where schemas may bear this environment's prefix."""
+    prefix = called("")
+    if not prefix:
+        return query
+    tokens = Dialect.get_or_raise("duckdb").tokenize(query)
+    for schema, dot, table in reversed(list(zip(tokens, tokens[1:], tokens[2:], strict=False))):
+        name = prefix + f"{schema.text}.{table.text}".lower()
+        is_table = dot.token_type == TokenType.DOT and (
+            name in relations or name.startswith(f"{LEDGER}.")
+        )
+        if is_table:
+            query = query[: schema.start] + prefix + query[schema.start :]
+    return query
 
 
 def mentions(query: str) -> tuple[frozenset[str], bool] | None:

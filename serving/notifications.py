@@ -73,7 +73,7 @@ class Due:
 def notify(settings: Settings) -> Told:
     """Tell everything that is due. A channel's failure is in the result, never raised."""
     routes = read_routes(settings)
-    with alone(settings.data_dir / LOCK):
+    with alone(settings.own_dir / LOCK):
         known = published_incidents(settings)
         found = due(known, routes, *_told(settings), now=wall_clock())
         unrouted = tuple(
@@ -103,7 +103,7 @@ def notify(settings: Settings) -> Told:
 def try_channels(settings: Settings) -> Told:
     """A trial message to every channel."""
     routes = read_routes(settings)
-    with alone(settings.data_dir / LOCK):
+    with alone(settings.own_dir / LOCK):
         return _deliver(
             settings,
             [

@@ -15,6 +15,7 @@ from serving import answers
 from serving.answers import Answer, QueryError
 from warehouse.connection import Connection, literal
 from warehouse.postgres import sqlstate
+from warehouse.snapshot_rows.books import VIEWS
 from warehouse.snapshot_rows.reading import PublishedSession, tables
 
 READS: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "("})
@@ -66,7 +67,7 @@ def _only_what_is_published(connection: Connection, tokens: list[Token]) -> None
         str(name)
         for (name,) in connection.execute(
             "select nspname from pg_namespace where nspname not in"
-            " ('published', 'pg_catalog', 'information_schema')"
+            f" ('{VIEWS.word}', '{VIEWS}', 'pg_catalog', 'information_schema')"
         ).fetchall()
     }
     for token, after in pairwise(tokens):

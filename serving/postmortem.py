@@ -27,7 +27,7 @@ def write(
     now: datetime,
 ) -> Path:
     """A new file, told to the log; one that is there belongs to whoever has written in it."""
-    path = (to or settings.data_dir / "postmortems") / file_name(incident)
+    path = (to or settings.own_dir / "postmortems") / file_name(incident)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -77,13 +77,13 @@ class Routes:
 def read_routes(settings: Settings) -> Routes:
     path = settings.notifications_path
     if path.exists():
-        return _Reader(path, settings.data_dir).read()
+        return _Reader(path, settings.own_dir).read()
     if settings.notifications is not None:
         raise SettingsError(
             f"SLUICE_NOTIFICATIONS names {path}, which is not there.",
             remedy="Write it (docs/on_call.md shows one), or take the setting away.",
         )
-    channel = Channel("file", TextFile(settings.data_dir / DEFAULT_FILE))
+    channel = Channel("file", TextFile(settings.own_dir / DEFAULT_FILE))
     return Routes({channel.name: channel}, (Route((channel.name,)),))
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 from platform_under_test import WATCHER, BooksWorkshop, Demo, Sluice, sluice_in
-from postgres_fixtures import postgres
+from postgres_fixtures import own_postgres, postgres
 
 from warehouse.settings import PROJECT_ROOT, settings
 
-__all__ = ["postgres"]
+__all__ = ["own_postgres", "postgres"]
 
 
 @pytest.fixture(autouse=True)

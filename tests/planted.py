@@ -20,6 +20,17 @@ PASSWORD = "S3cret/p@ss:w%rd'\"&ü+x"
 WRONG = "wr0ng-Passw%rd/of@mine"
 TOKEN = "T0KEN-of-a-hook-4711"
 ROLE = "sluice_planted"
+HOOKS = {
+    "SLUICE_TEST_HOOK": f"http://127.0.0.1:9/services/{TOKEN}",
+    # Python's own complaint about this address repeats it.
+    "SLUICE_TEST_ODD_HOOK": f"http://127.0.0.1:9/odd services/{TOKEN[::-1]}",
+}
+ROUTES = """
+channels:
+  - {name: chat, webhook: {url_env: SLUICE_TEST_HOOK}, attempts: 1}
+  - {name: odd, webhook: {url_env: SLUICE_TEST_ODD_HOOK}, attempts: 1}
+routes: [{channels: [chat, odd]}]
+"""
 
 
 def with_password(server: PostgresServer) -> PostgresServer:

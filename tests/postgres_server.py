@@ -18,6 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+
+from psycopg import conninfo
+
+from warehouse.connection import literal
 
 SYSTEM_FOLDERS = ("/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt")
 UNPRIVILEGED_USERS = ("postgres", "nobody")
@@ -31,7 +36,8 @@ class NoPostgresError(RuntimeError):
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """How to reach a running server; everyone who sees its socket is trusted."""
+    """How to reach a running server. On the tests' own, everyone who sees its socket is trusted;
+    on one that was given, every role that tests make has the password of who makes it."""
 
     host: str
     port: int
@@ -40,15 +46,25 @@ class PostgresServer:
     # End it as a loss of power would; and start it again on what is on its disk.
     kill: Callable[[], None] = lambda: None
     start: Callable[[], None] = lambda: None
+    password: str = ""
 
     @property
     def dsn(self) -> str:
-        return f"host={self.host} port={self.port} user={self.user} dbname={self.database}"
+        more = {"password": self.password} if self.password else {}
+        return conninfo.make_conninfo(
+            host=self.host, port=self.port, user=self.user, dbname=self.database, **more
+        )
 
     @property
     def url(self) -> str:
         """As SLUICE_POSTGRES takes it."""
-        return f"postgresql://{self.user}@/{self.database}?host={self.host}&port={self.port}"
+        user = f"{self.user}:{quote(self.password, safe='')}" if self.password else self.user
+        return f"postgresql://{user}@/{self.database}?host={self.host}&port={self.port}"
+
+    @property
+    def login(self) -> str:
+        """What `create role` has to say of a role that is to come in."""
+        return "login" + (f" password {literal(self.password)}" if self.password else "")
 
 
 def binaries() -> Path:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from warehouse.connection import NO_SUCH_TABLE, Connection
+from warehouse.schemas import Schema
 
-TABLE = "platform.builds"
+TABLE = Schema("platform.builds")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def note(connection: Connection, built: Mapping[str, Build]) -> None:
         return
     connection.execute("begin")
     try:
-        connection.execute("create schema if not exists platform")
+        connection.execute(f"create schema if not exists {Schema('platform')}")
         connection.execute(
             f"create table if not exists {TABLE} (dataset varchar, definition varchar,"
             " last_day date, built_at timestamptz)"

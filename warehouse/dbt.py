@@ -192,7 +192,7 @@ def _result(
         "--no-send-anonymous-usage-stats",
         "--no-version-check",
         "--log-path",
-        str(settings.data_dir / "logs"),
+        str(settings.own_dir / "logs"),
         *artifacts,
         *command,
         "--project-dir",
@@ -219,6 +219,7 @@ def _result(
 def _variables(settings: Settings) -> dict[str, str]:
     """What profile and macros read."""
     found = {
+        "SLUICE_SCHEMA_PREFIX": settings.schema_prefix,
         "SLUICE_WORKSHOP": str(settings.workshop_path),
         "SLUICE_DBT_THREADS": str(settings.dbt_threads),
         "DBT_TARGET_PATH": str(settings.dbt_target_path),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warehouse.connection import EngineError, NoSuchColumnError, NoSuchTableError
 from warehouse.errors import LockedError, SettingsError, SluiceError
+from warehouse.schemas import lock
 from warehouse.secrets import redacted, remember
 from warehouse.settings import Settings
 
@@ -227,7 +228,7 @@ def _acquire(
 ) -> None:
     deadline = time.monotonic() + settings.lock_wait_seconds
     told = False
-    while not session.execute(f"select pg_try_advisory_lock({WRITER_LOCK})").fetchone()[0]:
+    while not session.execute(f"select pg_try_advisory_lock({lock(WRITER_LOCK)})").fetchone()[0]:
         who = holder(session)
         text = who.get("purpose", "another run")
         if waiting is not None and not told:
@@ -246,7 +247,8 @@ def holder(session: PostgresConnection) -> dict[str, str]:
     row = session.execute(
         f"""select replace(application_name, 'sluice writer: ', ''), backend_start
             from pg_locks inner join pg_stat_activity using (pid)
-            where locktype = 'advisory' and granted and objid = {WRITER_LOCK}
+            where locktype = 'advisory' and granted and objsubid = 1
+                and classid::bigint << 32 | objid::bigint = {lock(WRITER_LOCK)}
                 and pg_locks.database = (select oid from pg_database
                                          where datname = current_database())"""
     ).fetchone()

@@ -28,10 +28,11 @@ from warehouse.connection import (
 )
 from warehouse.errors import SettingsError, SluiceError
 from warehouse.postgres import PostgresConnection
+from warehouse.schemas import Schema
 from warehouse.settings import Settings
 
-SCHEMA: Final = "production"
-_FETCHED: Final = f"{SCHEMA}._fetched"
+SCHEMA: Final = Schema("production")
+_FETCHED: Final = Schema("production._fetched")
 _PUBLISHED: Final = "published"
 _BLOCK: Final = 1024 * 1024
 _WORDS: Final = {
@@ -118,7 +119,7 @@ def _opened(settings: Settings) -> Iterator[_Production]:
             with closing(postgres.connect(there, read_only=True)) as session:
                 # All tables are read from one snapshot.
                 session.execute("begin transaction isolation level repeatable read read only")
-                yield _Server(session)
+                yield _Server(session, settings.production_schema)
         else:
             file = Path(where) / "current.duckdb" if Path(where).is_dir() else Path(where)
             if not file.exists():
@@ -143,11 +144,11 @@ class _File:
 
     def __init__(self, session: duckdb.DuckDBPyConnection) -> None:
         self._session = session
-        self.shown = _shown(session)
+        self.shown = _shown(session, _PUBLISHED)
 
     @cached_property
     def columns(self) -> Mapping[str, Mapping[str, str]]:
-        return _published(structure.columns(self._session))
+        return _of(_PUBLISHED, structure.columns(self._session))
 
     def write_csv(self, name: str, file: Path) -> None:
         self._session.execute(
@@ -156,11 +157,12 @@ class _File:
 
 
 class _Server:
-    """The schema `published` of a PostgreSQL, as far as one's own role sees it."""
+    """Where a PostgreSQL publishes, as far as one's own role sees it."""
 
-    def __init__(self, session: PostgresConnection) -> None:
+    def __init__(self, session: PostgresConnection, schema: str) -> None:
         self._session = session
-        self.shown = _shown(session)
+        self._schema = schema
+        self.shown = _shown(session, schema)
 
     @cached_property
     def columns(self) -> Mapping[str, Mapping[str, str]]:
@@ -168,11 +170,11 @@ class _Server:
         visible = self._session.execute(
             "select relname, attname from pg_attribute"
             " inner join pg_class on attrelid = pg_class.oid"
-            f" where relnamespace = to_regnamespace('{_PUBLISHED}') and attnum > 0"
+            f" where relnamespace = to_regnamespace({literal(named(self._schema))}) and attnum > 0"
             " and has_column_privilege(attrelid, attnum, 'select')"
         ).fetchall()
         readable = {tuple(each) for each in visible}
-        found = _published(structure.columns(self._session))
+        found = _of(self._schema, structure.columns(self._session))
         seen = {
             name: {each: kind for each, kind in columns.items() if (name, each) in readable}
             for name, columns in found.items()
@@ -183,7 +185,8 @@ class _Server:
         import psycopg
 
         listed = ", ".join(map(named, self.columns[name]))
-        statement = f"copy (select {listed} from {_PUBLISHED}.{named(name)}) to stdout (format csv)"
+        table = f"{named(self._schema)}.{named(name)}"
+        statement = f"copy (select {listed} from {table}) to stdout (format csv)"
         try:
             with (
                 self._session.raw.cursor().copy(statement.encode()) as copy,
@@ -193,20 +196,20 @@ class _Server:
                     out.write(block)
         except psycopg.Error as error:
             raise SluiceError(
-                f"{_PUBLISHED}.{name} cannot be read from production: {postgres.said(error)}",
+                f"{self._schema}.{name} cannot be read from production: {postgres.said(error)}",
                 remedy="Ask the owner of production for the right to read it.",
             ) from error
 
 
-def _shown(session: Connection) -> Snapshot:
-    row = session.execute(f"select snapshot_id, as_of from {_PUBLISHED}._publish").fetchone()
+def _shown(session: Connection, schema: str) -> Snapshot:
+    row = session.execute(f"select snapshot_id, as_of from {named(schema)}._publish").fetchone()
     return Snapshot(*row)
 
 
-def _published(
-    found: Mapping[tuple[str, str], Mapping[str, str]],
+def _of(
+    schema: str, found: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> dict[str, Mapping[str, str]]:
-    return {name: columns for (schema, name), columns in found.items() if schema == _PUBLISHED}
+    return {name: columns for (place, name), columns in found.items() if place == schema}
 
 
 def _read_csv(connection: Connection, name: str, columns: Mapping[str, str], file: Path) -> None:

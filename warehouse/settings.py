@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -51,8 +52,10 @@ class Settings(BaseSettings):
     target: Literal["duckdb", "postgres"] = "duckdb"
     postgres: SecretStr = SecretStr("")
     production: SecretStr = SecretStr("")
+    production_schema: str = "published"
     postgres_admin: SecretStr = SecretStr("")
     environment: Literal["dev", "ci", "prod"] = "dev"
+    schema_prefix: str = ""
     data_dir: Path = PROJECT_ROOT / "data"
     landing: str = ""
     backups: str = ""
@@ -80,6 +83,20 @@ class Settings(BaseSettings):
             return value
         return (PROJECT_ROOT / value).resolve()
 
+    @field_validator("schema_prefix")
+    @classmethod
+    def _a_prefix(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(?!pg_|raw_)[a-z][a-z0-9_]{0,22}_", value):
+            raise ValueError("small letters, digits and _, such as ci_42_ (not pg_… or raw_…)")
+        return value
+
+    @model_validator(mode="after")
+    def _own_home(self) -> Settings:
+        if self.schema_prefix and "dagster_home" not in self.model_fields_set:
+            # The settings are frozen for everybody but their maker.
+            object.__setattr__(self, "dagster_home", self.own_dir / "dagster")
+        return self
+
     @model_validator(mode="after")
     def _kept_secret(self) -> Settings:
         """Whoever gave them: no message may repeat them, nor the password of an address."""
@@ -103,24 +120,31 @@ class Settings(BaseSettings):
         return init_settings, _Secrets(settings_cls), env_settings, dotenv_settings
 
     @property
+    def own_dir(self) -> Path:
+        """The files of this environment, apart from those of others in the same data folder."""
+        if not self.schema_prefix:
+            return self.data_dir
+        return self.data_dir / "environments" / self.schema_prefix.rstrip("_")
+
+    @property
     def landing_url(self) -> str:
         """Any fsspec location; a folder beside the warehouse unless told otherwise."""
-        return self.landing or str(self.data_dir / "landing")
+        return self.landing or str(self.own_dir / "landing")
 
     @property
     def backups_url(self) -> str:
         """Any fsspec location; it should not lie on the disk that it is to outlive."""
-        return self.backups or str(self.data_dir / "backups")
+        return self.backups or str(self.own_dir / "backups")
 
     @property
     def books_dir(self) -> Path:
         """The simulator's own books: no model may read them."""
-        return self.data_dir / "books"
+        return self.own_dir / "books"
 
     @property
     def notifications_path(self) -> Path:
         """Who is told what, and where; without the file, a file of text in the data folder."""
-        return self.notifications or self.data_dir / "notifications.yml"
+        return self.notifications or self.own_dir / "notifications.yml"
 
     @property
     def policy_path(self) -> Path:
@@ -130,19 +154,19 @@ class Settings(BaseSettings):
     @property
     def mask_key_path(self) -> Path:
         """The key of masks, where no variable gives it."""
-        return self.mask_key_file or self.data_dir / "secrets" / "mask.key"
+        return self.mask_key_file or self.own_dir / "secrets" / "mask.key"
 
     @property
     def workshop_path(self) -> Path:
-        return self.data_dir / "warehouse" / "workshop.duckdb"
+        return self.own_dir / "warehouse" / "workshop.duckdb"
 
     @property
     def writer_lock_path(self) -> Path:
-        return self.data_dir / "warehouse" / "writer.lock"
+        return self.own_dir / "warehouse" / "writer.lock"
 
     @property
     def published_dir(self) -> Path:
-        return self.data_dir / "published"
+        return self.own_dir / "published"
 
     @property
     def published_path(self) -> Path:
@@ -156,7 +180,7 @@ class Settings(BaseSettings):
     @property
     def dbt_target_path(self) -> Path:
         name = "dbt" if self.target == "duckdb" else f"dbt-{self.target}"
-        return self.data_dir / name
+        return self.own_dir / name
 
     @property
     def manifest_path(self) -> Path:

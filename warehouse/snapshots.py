@@ -208,7 +208,7 @@ def _locked_down(settings: Settings, path: Path, beside: Path | None) -> duckdb.
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"set temp_directory = {literal(str(settings.data_dir / '.tmp'))}")
+        connection.execute(f"set temp_directory = {literal(str(settings.own_dir / '.tmp'))}")
         if settings.duckdb_memory_limit:
             connection.execute(f"set memory_limit = '{settings.duckdb_memory_limit}'")
         connection.execute(f"attach {literal(str(path.resolve()))} as snapshot (read_only)")

@@ -14,10 +14,11 @@ from typing import Literal
 
 from warehouse import masks, structure
 from warehouse.connection import Connection, engine, named
+from warehouse.schemas import Schema
 
 TABLE = "published._versions"
-BOOKS = "platform"
-MARKS = f"{BOOKS}.published"
+BOOKS = Schema("platform")
+MARKS = Schema("platform.published")
 MASK = "VARCHAR"
 
 Action = Literal["kept", "days", "whole"]
@@ -84,7 +85,7 @@ class Change:
 
 def workshop_knows(connection: Connection, snapshot_id: str) -> bool:
     """Did this workshop make the snapshot? One that was put back from a backup did not."""
-    if not _exists(connection, MARKS):
+    if not _exists(connection, str(MARKS)):
         return False
     found = connection.execute(
         f"select 1 from {MARKS} where snapshot_id = ?", [snapshot_id]

@@ -19,6 +19,7 @@ from warehouse import postgres, structure
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import LockedError, SluiceError
+from warehouse.schemas import called
 from warehouse.settings import Settings
 
 POLL_SECONDS = 0.2
@@ -36,7 +37,7 @@ def is_begun(settings: Settings) -> bool:
     """Was anything ever loaded into it?"""
     if settings.target == "postgres":
         with closing(postgres.connect(settings, read_only=True)) as session:
-            return structure.exists(session, "raw_ledger", "batches")
+            return structure.exists(session, called("raw_ledger"), "batches")
     return settings.workshop_path.exists()
 
 

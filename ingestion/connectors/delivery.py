@@ -209,7 +209,7 @@ class Stream:
 @contextmanager
 def only_reader(settings: Settings, source: str) -> Iterator[None]:
     """One process at a time reads a source."""
-    with alone(settings.data_dir / "connectors" / f"{source}.lock"):
+    with alone(settings.own_dir / "connectors" / f"{source}.lock"):
         yield
 
 

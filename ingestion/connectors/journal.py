@@ -183,7 +183,7 @@ class Journal:
 
 
 def spool_of(settings: Settings, source: str) -> Path:
-    folder = settings.data_dir / "connectors" / "spool" / source
+    folder = settings.own_dir / "connectors" / "spool" / source
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -69,6 +69,13 @@ def connected(url: str, source: str, *, replication: bool = False) -> Iterator[A
             url, autocommit=True, application_name="sluice", options=_SESSION, connect_timeout=10,
             **more,
         )  # fmt: skip
+    except psycopg.ProgrammingError as error:
+        # Its words repeat the address, password and all.
+        raise SettingsError(
+            f"`url` of the connector of {source} cannot be read as a connection.",
+            remedy="Write postgresql://user:password@host:5432/database; "
+            "a password with special characters is percent-encoded.",
+        ) from error
     except psycopg.Error as error:
         raise SluiceError(
             f"The database of {source} cannot be reached: {_in_short(error)}",

@@ -11,6 +11,7 @@ import yaml
 
 from ingestion.contracting.promises import Promise, PromisedColumn
 from ingestion.contracts import MAX_LINE_BYTES
+from warehouse.schemas import IN_YAML
 
 WIDTH: Final = 100
 
@@ -30,7 +31,7 @@ def written(promises: Sequence[Promise]) -> str:
         f"  - name: {first.contract.source}",
         *_described(first.source_description, 4),
         '    database: "{{ target.database }}"',
-        f"    schema: {first.contract.schema}",
+        f'    schema: "{IN_YAML}{first.contract.schema}"',
         "    config:",
         "      meta:",
         *(f"        {key}: {_flow(value)}" for key, value in meta.items()),

@@ -51,7 +51,7 @@ class Summary:
 
 
 def state_path(settings: Settings) -> Path:
-    return settings.data_dir / "simulator" / "state.npz"
+    return settings.own_dir / "simulator" / "state.npz"
 
 
 def run(
@@ -132,7 +132,7 @@ def _begun(settings: Settings, landing: Landing, size: str, seed: int, days: int
     state = load_state(path)
     if (state.size, state.seed) != (size, seed):
         raise SluiceError(
-            f"{settings.data_dir} holds the sample company of size {state.size} and seed "
+            f"{settings.own_dir} holds the sample company of size {state.size} and seed "
             f"{state.seed}; size {size} and seed {seed} cannot be added to it.",
             remedy=START_AGAIN,
         )
@@ -143,7 +143,7 @@ def present_state(settings: Settings) -> State:
     path = state_path(settings)
     if not path.exists():
         raise SluiceError(
-            f"No sample company was found in {settings.data_dir}.",
+            f"No sample company was found in {settings.own_dir}.",
             remedy="Play a history first: `sluice simulate`.",
         )
     return load_state(path)
@@ -207,7 +207,7 @@ def only_player(settings: Settings) -> Iterator[None]:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError as error:
             raise LockedError(
-                f"Another process is simulating in {settings.data_dir}.",
+                f"Another process is simulating in {settings.own_dir}.",
                 remedy="Wait until it has ended, then try again.",
             ) from error
         yield

@@ -45,12 +45,12 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(
-    demo: Demo, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+    demo: Demo, own_postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """Every command of the guide, in its order."""
     folder = tmp_path_factory.mktemp("on-a-server")
     link_landing(demo, folder)
-    place = replace(postgres, user="sluice_platform", database="sluice")
+    place = replace(own_postgres, user="sluice_platform", database="sluice")
     more = {
         "SLUICE_TARGET": "postgres",
         "SLUICE_POSTGRES": place.url,
@@ -58,7 +58,7 @@ def served(
     sluice, printed = sluice_in(folder, **more), {}
     for kind, text in BLOCK.findall(GUIDE.read_text()):
         if kind == "sql":
-            with psycopg.connect(postgres.dsn, autocommit=True) as administrator:
+            with psycopg.connect(own_postgres.dsn, autocommit=True) as administrator:
                 for statement in filter(str.strip, text.split(";")):
                     administrator.execute(statement.encode())
             continue

@@ -252,7 +252,7 @@ def test_drill_nothing_committed_is_lost_with_the_warehouse(
     assert company.published() == bases.next_tables
     assert company.built() == bases.done.built()
     assert set(company.gates().values()) == {"open"}
-    assert nothing_told(company, tmp_path, HOOKS) == []
+    assert nothing_told(company, tmp_path, planted.HOOKS) == []
 
 
 def first_json(output: str) -> Any:
@@ -260,23 +260,10 @@ def first_json(output: str) -> Any:
     return json.JSONDecoder().raw_decode(output)[0]
 
 
-HOOKS = {
-    "SLUICE_TEST_HOOK": f"http://127.0.0.1:9/services/{planted.TOKEN}",
-    # Python's own complaint about this address repeats it.
-    "SLUICE_TEST_ODD_HOOK": f"http://127.0.0.1:9/odd services/{planted.TOKEN[::-1]}",
-}
-ROUTES = """
-channels:
-  - {name: chat, webhook: {url_env: SLUICE_TEST_HOOK}, attempts: 1}
-  - {name: odd, webhook: {url_env: SLUICE_TEST_ODD_HOOK}, attempts: 1}
-routes: [{channels: [chat, odd]}]
-"""
-
-
 def nothing_told(company: Company, folder: Path, secret: Mapping[str, str]) -> list[str]:
     """Let things go wrong around secrets; then where any of them stands in what was written."""
     data = company.settings.data_dir
-    (data / "notifications.yml").write_text(ROUTES)
+    (data / "notifications.yml").write_text(planted.ROUTES)
     said = [
         company("incident", "notify", "--test", code=None, **secret),
         company("doctor", code=None, **secret),
@@ -299,15 +286,15 @@ def nothing_told(company: Company, folder: Path, secret: Mapping[str, str]) -> l
     return planted.found(known, [folder], str(said))
 
 
-def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServer) -> None:
+def test_drill_on_a_server(bases: Bases, tmp_path: Path, own_postgres: PostgresServer) -> None:
     """The same, and the twin that nothing disturbed is the one on DuckDB."""
-    database = planted.with_password(new_database(postgres))
+    database = planted.with_password(new_database(own_postgres))
     company = bases.landed.copy(tmp_path / "company").on(database)
     company("run", *SELECTION)
     company("backup", "--to", str(tmp_path / "place"))
     assert company.built() == bases.published.built()
     company("simulate", "--next-day")
-    with psycopg.connect(postgres.dsn, autocommit=True) as session:
+    with psycopg.connect(own_postgres.dsn, autocommit=True) as session:
         session.execute(f"drop database {database.database} with (force)".encode())
         assert "createdb" in company("restore", "--from", str(tmp_path / "place"), code=1).output
         session.execute(f"create database {database.database}".encode())
@@ -317,7 +304,7 @@ def test_drill_on_a_server(bases: Bases, tmp_path: Path, postgres: PostgresServe
     company("run", *SELECTION)
     assert company.built() == bases.done.built()
     wrong = database.url.replace(quote(planted.PASSWORD, safe=""), quote(planted.WRONG, safe=""))
-    assert nothing_told(company, tmp_path, {**HOOKS, "SLUICE_POSTGRES": wrong}) == []
+    assert nothing_told(company, tmp_path, {**planted.HOOKS, "SLUICE_POSTGRES": wrong}) == []
 
 
 def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:

@@ -16,9 +16,11 @@ from postgres_fixtures import new_database
 from postgres_server import PostgresServer
 from pydantic import SecretStr
 
+from catalog.catalog import load_catalog
 from ingestion.load import load_all
 from ingestion.replay import replay_source
 from ingestion.simulator import simulate
+from quality.checks import problems
 from warehouse import dbt, structure
 from warehouse.settings import Settings
 from warehouse.workshop import connect
@@ -46,11 +48,12 @@ Event = tuple[date, bool, str]
 class History:
     """Received files, and one warehouse after another built of them."""
 
-    def __init__(self, folder: Path, postgres: str = "") -> None:
+    def __init__(self, folder: Path, postgres: str = "", prefix: str = "") -> None:
         self.received = folder / "received" / "landing"
         self.settings = Settings(
             target="postgres" if postgres else "duckdb",
             postgres=SecretStr(postgres),
+            schema_prefix=prefix,
             # With another key the same people would have other hashes.
             mask_key=SecretStr("a-key-that-only-tests-use"),
             data_dir=folder / ("postgres" if postgres else "data"),
@@ -82,12 +85,16 @@ class History:
         """Not by deleting the file: dbt keeps it open as long as this process lives."""
         with closing(connect(self.settings)) as connection:
             for schema in {schema for schema, _ in structure.columns(connection)}:
+                if not schema.startswith(self.settings.schema_prefix):
+                    continue
                 connection.execute(f'drop schema if exists "{schema}" cascade')
         assert self.tables() == {}
 
     def tables(self) -> Tables:
         with closing(connect(self.settings)) as connection:
-            return warehouse_rows.tables(connection, LAYERS)
+            prefix = self.settings.schema_prefix
+            found = warehouse_rows.tables(connection, [prefix + each for each in LAYERS])
+        return {name.removeprefix(prefix): rows for name, rows in found.items()}
 
 
 def _received_on(file: Path) -> date:
@@ -222,8 +229,13 @@ def test_a_server_has_the_same_rows(on_a_server: History, at_once: Tables) -> No
 
 
 def test_a_server_has_the_same_rows_day_by_day_out_of_order_and_repeated(
-    on_a_server: History, at_once: Tables
+    on_a_server: History, at_once: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In an environment of its own, beside the one that has them already."""
+    beside = on_a_server
+    monkeypatch.setenv("SLUICE_SCHEMA_PREFIX", "ci_42_")
+    url = beside.settings.postgres.get_secret_value()
+    on_a_server = History(beside.received.parent.parent, url, prefix="ci_42_")
     steps = [list(step) for step in _late_at_last(on_a_server)]
     for step in steps:
         random.Random(7).shuffle(step)
@@ -235,6 +247,9 @@ def test_a_server_has_the_same_rows_day_by_day_out_of_order_and_repeated(
         outcome = dbt.run(on_a_server.settings, ["build", *MODELS_ONLY])
         assert outcome.success
         assert on_a_server.tables() == at_once
+        assert beside.tables() == at_once
+        # Whatever a check asks, it asks of its own environment.
+        assert problems(load_catalog(on_a_server.settings)) == []
     finally:
         for file in again:
             file.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -16,16 +15,10 @@ from postgres_server import PostgresServer
 @pytest.fixture(scope="session")
 def dock_database(postgres: PostgresServer) -> PostgresServer:
     """Of a language in which `a` comes before `B`, where the server has one."""
-    english = replace(postgres, database="english")
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        connection.execute("drop database if exists english")
-        try:
-            connection.execute(
-                "create database english template template0 locale_provider icu icu_locale 'en-US'"
-            )
-        except psycopg.Error:
-            return new_database(postgres)
-    return english
+    try:
+        return new_database(postgres, "template template0 locale_provider icu icu_locale 'en-US'")
+    except psycopg.Error:
+        return new_database(postgres)
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ def test_a_connection_that_is_ended_in_mid_copy_leaves_nothing(
             copying = waiting_copy(session)
             [[locking]] = session.execute(
                 "select pid from pg_stat_activity where application_name like 'sluice writer%'"
+                " and datname = current_database()"
             ).fetchall()
             pid = copying if ended == "our connection" else locking
             session.execute("select pg_terminate_backend(%s, 10000)", [pid])
@@ -157,13 +158,19 @@ def test_a_full_disk_of_the_server_leaves_nothing(half_loaded: Dock) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ("role=pg_read_all_data", "does not permit"),
+        ("role=who_may_nothing", "does not permit"),
         ("default_transaction_read_only=on", "takes no writes"),
     ],
 )
 def test_a_server_that_does_not_let_us_write_says_what_to_do(
     dock: Dock, dock_database: PostgresServer, option: str, told: str
 ) -> None:
+    with psycopg.connect(dock_database.dsn, autocommit=True) as session:
+        if not session.execute(
+            "select 1 from pg_roles where rolname = 'who_may_nothing'"
+        ).fetchone():
+            session.execute("create role who_may_nothing")
+            session.execute("grant who_may_nothing to current_user")
     url = f"{dock_database.url}&options=-c%20{option.replace('=', '%3D')}"
     house = House(
         data_dir=dock.settings.data_dir, landing="", target="postgres", postgres=SecretStr(url)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import postgres_server
 import pytest
 from macros_project import Project, copied_project
+from postgres_fixtures import new_database
+from postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[postgres_server.PostgresServer]:
-    with postgres_server.running() as started:
-        yield started
+def server(postgres: PostgresServer) -> PostgresServer:
+    return new_database(postgres)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +59,7 @@ def started(
                     "SLUICE_MACROS_PG_PORT": str(server.port),
                     "SLUICE_MACROS_PG_USER": server.user,
                     "SLUICE_MACROS_PG_DATABASE": server.database,
-                    "SLUICE_MACROS_PG_PASSWORD": "unused",
+                    "SLUICE_MACROS_PG_PASSWORD": server.password or "unused",
                 },
             )
             projects[engine].dsn = server.dsn

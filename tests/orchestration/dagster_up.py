@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import dagster_pages
 import pytest
 from platform_under_test import Sluice
 
@@ -48,6 +49,18 @@ class Dagster:
         )
         found: list[Mapping[str, Any]] = asked["runsOrError"]["results"]
         return found
+
+    def shown(self, *run_ids: str) -> str:
+        """Whatever the pages show, of these runs and of everything else."""
+        answers = [self.ask(dagster_pages.EVERYTHING_ELSE, repository=self.repository())]
+        for run in run_ids:
+            cursor, has_more = None, True
+            while has_more:
+                answers.append(self.ask(dagster_pages.RUN, run=run, cursor=cursor))
+                events = answers[-1]["runOrError"]["eventConnection"]
+                cursor, has_more = events["cursor"], events["hasMore"]
+        with urllib.request.urlopen(f"{self.address}/runs", timeout=60) as page:
+            return json.dumps(answers, ensure_ascii=False) + str(page.read().decode())
 
     def ended(self, run_id: str) -> Mapping[str, Any]:
         def look() -> Mapping[str, Any] | None:

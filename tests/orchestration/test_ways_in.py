@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
+import planted
 import pytest
 from dagster_up import Dagster, until, up
 from platform_under_test import Sluice
@@ -129,6 +132,12 @@ def dbt(
     )  # fmt: skip
 
 
+SECRETS = {
+    # PostgreSQL's driver says why it cannot be read, and repeats all of it.
+    "APP_DATABASE_URL": f"postgresql://ada:{quote(planted.PASSWORD, safe='')}@[127.0.0.1:9/shop",
+    "SLUICE_MASK_KEY": "a-key-that-only-tests-use",
+    **planted.HOOKS,
+}
 LAUNCH = """mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 BACKFILL = """mutation ($parameters: LaunchBackfillParams!) {
@@ -137,14 +146,14 @@ BACKFILL = """mutation ($parameters: LaunchBackfillParams!) {
 
 
 def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -> None:
-    """All at once: one writes, the others wait for it."""
+    """All at once: one writes, the others wait for it. Secrets are at hand, and none is shown."""
     # New files, of the closed source and of others: the sensor starts a build.
     untouched("simulate", "--next-day")
-    with up(untouched) as dagster:
+    (untouched.settings.data_dir / "notifications.yml").write_text(planted.ROUTES)
+    with up(replace(untouched, environment={**untouched.environment, **SECRETS})) as dagster:
         refused = untouched("up", code=3).stderr
-        assert (
-            f"Dagster runs already on {untouched.folder / 'dagster'}: {dagster.address}" in refused
-        )
+        home = untouched.settings.dagster_home
+        assert f"Dagster runs already on {home}: {dagster.address}" in refused
         asked = dagster.ask(
             BACKFILL,
             parameters={
@@ -165,6 +174,15 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
         # However a build ended, a publish follows it.
         after = until(lambda: named(dagster, "publish_open_tables"), "a publish follows")
         assert dagster.ended(after)["status"] == "SUCCESS"
+        shown = dagster.shown(by_hand, backfilled, sensed, after)
+    # It was at hand: the source was asked, and people were told.
+    assert (
+        "`url` of the connector of app cannot be read" in shown and "chat was not told of" in shown
+    )
+    known = [planted.PASSWORD, planted.TOKEN, planted.TOKEN[::-1], SECRETS["SLUICE_MASK_KEY"]]
+    written = [untouched.folder / "dagster", untouched.settings.data_dir / "logs"]
+    said = shown + (untouched.folder / "up.log").read_text()
+    assert planted.found(known, written, said) == []
     with pytest.raises(OSError):
         dagster.runs()
 

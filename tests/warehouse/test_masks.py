@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import postgres_server
 import psycopg
 import pytest
+from postgres_server import PostgresServer
 
 from warehouse import masks
 from warehouse.errors import SettingsError
@@ -31,7 +31,7 @@ def as_text(value: Any) -> str | None:
     return value if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def test_both_engines_mask_alike_and_null_stays_null() -> None:
+def test_both_engines_mask_alike_and_null_stays_null(postgres: PostgresServer) -> None:
     expected = [masks.mask(KEY, as_text(each)) for values in VALUES.values() for each in values]
     assert len(set(expected)) == len(expected)
     assert {len(each) for each in expected if each is not None} == {masks.LENGTH}
@@ -45,8 +45,7 @@ def test_both_engines_mask_alike_and_null_stays_null() -> None:
             for each in values
         ]
     with (
-        postgres_server.running() as server,
-        psycopg.connect(server.dsn, options=f"-c {masks.POSTGRES_SETTING}={KEY}") as there,
+        psycopg.connect(postgres.dsn, options=f"-c {masks.POSTGRES_SETTING}={KEY}") as there,
     ):
         on_postgres = [
             there.execute(

@@ -92,9 +92,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(own_postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The platform owns its database and is no superuser; a superuser applies the rights."""
-    server, tag = new_database(postgres), f"{random.randrange(1 << 30):x}"
+    server, tag = new_database(own_postgres), f"{random.randrange(1 << 30):x}"
     platform = f"platform_{tag}"
     with psycopg.connect(server.dsn, autocommit=True) as admin:
         admin.execute(f"create role {platform} login createrole".encode())
@@ -349,7 +349,7 @@ def test_verify_finds_every_drift_and_apply_takes_it_back(place: Place) -> None:
 
 
 def test_the_platform_can_do_it_alone_if_it_may_make_roles(
-    postgres: PostgresServer, place: Place
+    own_postgres: PostgresServer, place: Place
 ) -> None:
     """All but what only a superuser can: it is no finding then."""
     alone = place.here.model_copy(update={"postgres_admin": type(place.here.mask_key)("")})

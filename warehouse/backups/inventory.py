@@ -47,6 +47,7 @@ class Backup:
     structure: Structure | None = None
     seconds: float = 0.0
     bytes_added: int = 0
+    schema_prefix: str = ""
 
     def area(self, name: str) -> tuple[Kept, ...]:
         return tuple(each for each in self.kept if each.area == name)

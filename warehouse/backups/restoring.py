@@ -56,6 +56,12 @@ def restore(
             f"{settings.target}.",
             remedy=f"Set SLUICE_TARGET={backup.target}.",
         )
+    if backup.schema_prefix != settings.schema_prefix:
+        raise SettingsError(
+            f"Backup {backup.backup_id} is of another environment, whose SLUICE_SCHEMA_PREFIX is "
+            f"`{backup.schema_prefix}`.",
+            remedy="Set it as it was there; nothing was restored.",
+        )
     on_server = settings.target == "postgres"
     with workshop.writing(settings, "sluice restore", waiting=waiting):
         started = time.monotonic()
@@ -68,7 +74,7 @@ def restore(
             )
         with explained(Place(settings.landing_url), "Nothing of the warehouse was restored"):
             landing = files.put_back_landing(settings, place, backup)
-        with explained(Place(settings.data_dir.as_uri()), "The warehouse is not restored"):
+        with explained(Place(settings.own_dir.as_uri()), "The warehouse is not restored"):
             notes = (server.put_back if on_server else files.put_back_warehouse)(
                 settings, place, backup
             )

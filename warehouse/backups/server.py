@@ -17,6 +17,7 @@ from warehouse.backups.structure import Structure, Table
 from warehouse.connection import EngineError, named
 from warehouse.copying import columns_of, told
 from warehouse.crash_points import crash_point
+from warehouse.environments import schemas
 from warehouse.errors import LockedError, SluiceError
 from warehouse.postgres import PostgresConnection
 from warehouse.settings import Settings
@@ -62,7 +63,7 @@ def _kept(session: PostgresConnection, place: Place, table: Table) -> Kept:
 
 def is_empty(settings: Settings) -> bool:
     with closing(postgres.connect(settings, read_only=True)) as session:
-        return not structure.schemas(session)
+        return not schemas(session)
 
 
 def put_back(settings: Settings, place: Place, backup: Backup) -> list[str]:
@@ -97,7 +98,7 @@ def put_back(settings: Settings, place: Place, backup: Backup) -> list[str]:
 
 
 def _drop(session: PostgresConnection) -> None:
-    ours = structure.schemas(session)
+    ours = schemas(session)
     others = structure.dependents(session, ours)
     if others:
         raise SluiceError(

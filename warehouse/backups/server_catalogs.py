@@ -19,10 +19,6 @@ PLAIN: Final = (
     "set local row_security = off",
     "set local synchronize_seqscans = off",
 )
-# The schemas that are the platform's: those that its role has made.
-OURS: Final = """
-    nspname not like 'pg\\_%' and nspname not in ('information_schema', 'public')
-    and nspowner = (select oid from pg_roles where rolname = current_user)"""
 HERE: Final = "(select oid from pg_namespace where nspname = any(?::text[]))"
 
 _Q: Final = "format('%I.%I', n.nspname, o.relname)"

@@ -12,6 +12,7 @@ from typing import Any
 
 from warehouse.backups import server_catalogs as catalogs
 from warehouse.connection import Connection, named
+from warehouse.environments import schemas
 from warehouse.errors import SluiceError
 
 
@@ -56,13 +57,6 @@ class Structure:
             tuple(said["finished"]),
             tuple(said["rights"]),
         )
-
-
-def schemas(session: Connection) -> list[str]:
-    rows = session.execute(
-        f"select nspname from pg_namespace where {catalogs.OURS} order by nspname"
-    )
-    return [name for (name,) in rows.fetchall()]
 
 
 def read(session: Connection) -> Structure:

@@ -75,6 +75,7 @@ def _made(settings: Settings, place: Place) -> Backup:
         snapshot_id=snapshots.current_id(settings),
         kept=tuple(kept),
         structure=structure,
+        schema_prefix=settings.schema_prefix,
     )
 
 

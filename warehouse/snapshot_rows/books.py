@@ -19,12 +19,13 @@ from warehouse import postgres
 from warehouse.connection import Connection, EngineError, NoSuchTableError, named
 from warehouse.errors import LockedError, PublishError
 from warehouse.postgres import PostgresConnection, lost, sqlstate
+from warehouse.schemas import Schema, lock
 from warehouse.settings import Settings
 from warehouse.snapshots import PublishedTable, Snapshot
 from warehouse.versions import Version
 
-SCHEMA: Final = "snapshots"
-VIEWS: Final = "published"
+SCHEMA: Final = Schema("snapshots")
+VIEWS: Final = Schema("published")
 # As WRITER_LOCK: everybody only has to name the same one.
 PUBLISH_LOCK: Final = 0x51_01CF
 PATIENCE_SECONDS: Final = 2.0
@@ -35,60 +36,60 @@ STATES: Final = (
 
 SHAPE: Final = "shape, table_name, column_names, column_types, masked, masks"
 
-_BOOKS: Final = f"""
-create schema if not exists {SCHEMA};
-create schema if not exists {VIEWS};
-create table {SCHEMA}._snapshots (
+_BOOKS: Final = """
+create schema if not exists {snapshots};
+create schema if not exists {published};
+create table {snapshots}._snapshots (
     number bigint primary key, snapshot_id text not null unique, published_at timestamptz not null,
     as_of timestamptz not null, run_id text not null, size_bytes bigint not null
 );
-create table {SCHEMA}._states (
+create table {snapshots}._states (
     number bigint, table_name text, state text not null, shows_snapshot text,
     shows_since timestamptz, stale_since timestamptz, reason text not null, row_count bigint,
     owner text not null, tier integer not null, classification text not null,
     description text not null, primary key (number, table_name)
 );
-create table {SCHEMA}._versions (
+create table {snapshots}._versions (
     number bigint, table_name text, build text not null, touches bigint, content text not null,
     written_in text not null, masks text not null, primary key (number, table_name)
 );
-create table {SCHEMA}._shapes (
+create table {snapshots}._shapes (
     shape bigint primary key, table_name text not null, column_names text[] not null,
     column_types text[] not null, masked text[] not null, masks text not null
 );
-create table {SCHEMA}._views (
+create table {snapshots}._views (
     table_name text primary key, definition text not null, masked text[] not null,
     audiences jsonb not null
 );
-create table {SCHEMA}._tickets (
+create table {snapshots}._tickets (
     ticket bigint primary key generated always as identity, table_name text not null,
     reader text not null, reason text not null, given_at timestamptz not null default now(),
     until timestamptz not null, pid integer not null, backend_start timestamptz not null,
     xid xid8 not null
 );
-create table {SCHEMA}._accesses (
+create table {snapshots}._accesses (
     access bigint primary key generated always as identity, happened_at timestamptz not null
     default clock_timestamp(), event jsonb not null, is_logged boolean not null default false
 );
-create table {SCHEMA}._members (role text, member text, primary key (role, member));
-create table {SCHEMA}._lives (
+create table {snapshots}._members (role text, member text, primary key (role, member));
+create table {snapshots}._lives (
     shape bigint not null, from_number bigint not null, to_number bigint,
     primary key (shape, from_number)
 );
-create table {SCHEMA}._pins (
+create table {snapshots}._pins (
     snapshot_id text primary key, reason text not null, pinned_by text not null,
     pinned_at timestamptz not null, until timestamptz
 );
-create table {SCHEMA}._current (
+create table {snapshots}._current (
     number bigint not null, snapshot_id text not null, is_only boolean primary key default true
     check (is_only)
 );
-create view {VIEWS}._publish as
+create view {published}._publish as
     select snapshot_id, s.published_at, s.as_of, s.run_id
-    from {SCHEMA}._current inner join {SCHEMA}._snapshots as s using (snapshot_id);
-create view {VIEWS}._snapshot as
-    select {STATES} from {SCHEMA}._states where number = (
-        select s.number from {SCHEMA}._current inner join {SCHEMA}._snapshots as s
+    from {snapshots}._current inner join {snapshots}._snapshots as s using (snapshot_id);
+create view {published}._snapshot as
+    select {states} from {snapshots}._states where number = (
+        select s.number from {snapshots}._current inner join {snapshots}._snapshots as s
         using (snapshot_id)
     );
 """
@@ -164,7 +165,7 @@ def _is_locked_by(session: PostgresConnection) -> bool:
     """A moment of patience: the server lets a lock go a little after its session has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        [got] = session.execute(f"select pg_try_advisory_lock({PUBLISH_LOCK})").fetchone()
+        [got] = session.execute(f"select pg_try_advisory_lock({lock(PUBLISH_LOCK)})").fetchone()
         if got or time.monotonic() >= deadline:
             return bool(got)
         time.sleep(0.05)
@@ -233,7 +234,7 @@ def ensure(session: PostgresConnection) -> None:
     """The books, where this database has none yet."""
     if session.execute(f"select to_regclass('{SCHEMA}._current')").fetchone()[0] is None:
         with transaction(session):
-            session.execute(_BOOKS)
+            session.execute(_BOOKS.format(snapshots=SCHEMA, published=VIEWS, states=STATES))
 
 
 def current(session: Connection) -> Current | None:

@@ -12,6 +12,7 @@ from warehouse import platform_log
 from warehouse.connection import Connection, literal, named
 from warehouse.errors import LockedError, SluiceError
 from warehouse.postgres import PostgresConnection
+from warehouse.schemas import called
 from warehouse.settings import Settings
 from warehouse.snapshot_rows import books, reading, rights, tickets, views
 from warehouse.snapshot_rows.books import SCHEMA, VIEWS
@@ -35,13 +36,13 @@ class Plan:
 
 def plan(settings: Settings, wanted: Mapping[str, Seen]) -> Plan:
     """Look, and change nothing. `wanted`: by public table, what the policy says of it."""
-    with reading.session(settings) as session, _admin(settings) as admin:
+    with reading.session(settings) as session, administering(settings) as admin:
         return _plan(settings, session, admin, wanted)
 
 
 def apply(settings: Settings, wanted: Mapping[str, Seen]) -> Plan:
     """Views first, then roles and rights, in one transaction; what was done."""
-    with books.alone(settings, "grants") as session, _admin(settings) as admin:
+    with books.alone(settings, "grants") as session, administering(settings) as admin:
         tickets.make(session)
         for table in _plan(settings, session, admin, wanted).other_views:
             _show(session, table, wanted[table])
@@ -79,7 +80,7 @@ def collect(settings: Settings, session: PostgresConnection) -> int:
         ).fetchone()
         # The id is the server's: told twice, after a kill, it is still one event.
         events = [
-            {"event_id": f"{server}-{number}", "happened_at": at.isoformat(), **event}
+            {"event_id": f"{called(server)}-{number}", "happened_at": at.isoformat(), **event}
             for number, at, event in rows
         ]
         platform_log.append(settings, KIND, events)
@@ -91,7 +92,7 @@ def collect(settings: Settings, session: PostgresConnection) -> int:
 
 
 @contextmanager
-def _admin(settings: Settings) -> Iterator[PostgresConnection]:
+def administering(settings: Settings) -> Iterator[PostgresConnection]:
     """Who may make roles: the platform's own role, unless another one is named."""
     given = settings.postgres_admin.get_secret_value() or settings.postgres.get_secret_value()
     here = settings.model_copy(update={"postgres": SecretStr(given)})
@@ -134,8 +135,8 @@ def _columns(session: Connection) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for table, column in session.execute(
         "select relname, attname from pg_attribute inner join pg_class on pg_class.oid = attrelid"
-        f" where relnamespace = to_regnamespace({literal(VIEWS)}) and relkind = 'v' and attnum > 0"
-        " order by relname, attnum"
+        f" where relnamespace = to_regnamespace({literal(str(VIEWS))}) and relkind = 'v'"
+        " and attnum > 0 order by relname, attnum"
     ).fetchall():
         found.setdefault(table, []).append(column)
     return found

@@ -57,12 +57,14 @@ class PublishedSession(PostgresConnection):
             raise
 
     def meant(self, query: str) -> str:
-        """`published.orders` means the table as it was, in a session that reads the past."""
-        return moved(query) if self.as_it_was else query
+        """`published.orders` is this environment's, and as it was in a session of the past."""
+        return moved(query, TEMPORARY if self.as_it_was else str(VIEWS))
 
 
-def moved(query: str) -> str:
-    """The query with what it reads from `published` read from this session's own views."""
+def moved(query: str, place: str) -> str:
+    """The query with what it reads from `published` read from another schema."""
+    if place == VIEWS.word:
+        return query
     from sqlglot import Dialect, TokenType
     from sqlglot.errors import SqlglotError
 
@@ -77,10 +79,10 @@ def moved(query: str) -> str:
         if after.token_type == TokenType.DOT
         and token.token_type in (TokenType.VAR, TokenType.IDENTIFIER)
         and (token.text if token.token_type == TokenType.IDENTIFIER else token.text.lower())
-        == VIEWS
+        in (VIEWS.word, str(VIEWS))
     ]
     for token in reversed(schema):
-        query = query[: token.start] + TEMPORARY + query[token.end + 1 :]
+        query = query[: token.start] + place + query[token.end + 1 :]
     return query
 
 
@@ -195,7 +197,7 @@ def _as_it_was(opened: PublishedSession, number: int) -> None:
 def tables(opened: Connection) -> tuple[str, ...]:
     """The published tables of a session, by name."""
     was = isinstance(opened, PublishedSession) and opened.as_it_was
-    schema = "pg_my_temp_schema()" if was else f"{literal(VIEWS)}::regnamespace"
+    schema = "pg_my_temp_schema()" if was else f"{literal(str(VIEWS))}::regnamespace"
     found = opened.execute(
         f"select relname from pg_class where relkind = 'v' and relnamespace = {schema} order by 1"
     ).fetchall()

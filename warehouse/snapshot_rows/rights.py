@@ -7,14 +7,16 @@ the database, by default, and to PUBLIC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from warehouse import environments
 from warehouse.audiences import Audience
 from warehouse.connection import Connection, literal, named
+from warehouse.schemas import called
 from warehouse.snapshot_rows.books import VIEWS
-from warehouse.snapshot_rows.tickets import TICKET, UNMASK
+from warehouse.snapshot_rows.tickets import ticket, unmask
 from warehouse.snapshot_rows.views import OWN, Seen
 
 PUBLIC: Final = "public"
@@ -84,7 +86,7 @@ def desired(
     """What the policy asks for, of the views that there are (with their columns)."""
     roles = roles_of(wanted)
     found = {Right("database", named(database), "CONNECT", role) for role in roles}
-    found |= {Right("schema", named(VIEWS), "USAGE", role) for role in roles}
+    found |= {Right("schema", named(str(VIEWS)), "USAGE", role) for role in roles}
     found |= {
         Right("table", _view(own), "SELECT", role) for own in OWN if own in views for role in roles
     }
@@ -95,13 +97,13 @@ def desired(
                 if any(audience.shown.get(name) == "clear" for name in seen.masked):
                     found |= {
                         Right("routine", each, "EXECUTE", audience.role)
-                        for each in (TICKET, UNMASK)
+                        for each in (ticket(), unmask())
                     }
     return found
 
 
 def _view(table: str) -> str:
-    return f"{named(VIEWS)}.{named(table)}"
+    return f"{named(str(VIEWS))}.{named(table)}"
 
 
 def _of_table(table: str, audience: Audience, columns: Sequence[str]) -> Iterator[Right]:
@@ -196,8 +198,12 @@ def differences(ask: set[Right], there: set[Right]) -> list[str]:
 
 
 def actual(session: Connection, roles: Sequence[str], ours: Iterable[str]) -> set[Right]:
-    """Every right that somebody has who is neither owner, nor superuser, nor one of ours."""
+    """Every right that somebody has who is neither owner, nor superuser, nor one of ours.
+
+    What another environment of this database gives to its own roles is not looked at.
+    """
     ours = set(ours)
+    is_theirs = _of_others(session, roles)
     rows = session.execute(
         "select kind, thing, privilege, coalesce(rolname, 'public'), att, owner"
         f" from ({_ACTUAL}) as found(kind, thing, privilege, grantee, att, owner)"
@@ -208,7 +214,31 @@ def actual(session: Connection, roles: Sequence[str], ours: Iterable[str]) -> se
         for kind, thing, privilege, grantee, column, owner in rows
         if grantee not in ours
     }
+    found = {each for each in found if not is_theirs(each)}
     return found | set(_memberships(session, roles, ours)) | set(_large_objects(session))
+
+
+def _of_others(session: Connection, roles: Sequence[str]) -> Callable[[Right], bool]:
+    """Is a right another environment's: on its things, or its readers' on what is nobody's?"""
+    known = environments.prefixes(session)
+    ours = called("")
+    readers = {
+        role
+        for (role,) in session.execute(
+            "select rolname from pg_namespace, aclexplode(nspacl)"
+            " inner join pg_roles as r on r.oid = grantee where nspname = any(?)",
+            [[f"{each}{VIEWS.word}" for each in known - {ours}]],
+        ).fetchall()
+        if role not in roles
+    }
+
+    def is_theirs(right: Right) -> bool:
+        is_in_schema = right.kind not in ("database", "server")
+        schema = right.thing.partition('"."')[0].strip('"') if is_in_schema else ""
+        whose = environments.of(schema, known) if schema not in ("", PUBLIC) else None
+        return right.grantee in readers if whose is None else whose != ours
+
+    return is_theirs
 
 
 def _memberships(session: Connection, roles: Sequence[str], ours: set[str]) -> Iterator[Right]:

@@ -83,7 +83,7 @@ def index(session: Connection, shape: Shape, wanted: Iterable[Sequence[str]]) ->
     named_so = {_index_name(shape, each): each for each in wanted if each and set(each) <= known}
     there = session.execute(
         "select indexname from pg_indexes where schemaname = ? and tablename = ?",
-        [SCHEMA, shape.short],
+        [str(SCHEMA), shape.short],
     ).fetchall()
     for name in named_so.keys() - {found for (found,) in there}:
         columns = ", ".join(named(each) for each in named_so[name])

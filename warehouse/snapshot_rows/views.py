@@ -230,7 +230,7 @@ def comments(session: Connection) -> dict[tuple[str, str], str]:
                union all
                select relname, null, obj_description(oid, 'pg_class') from pg_class
                where relnamespace = to_regnamespace(?)""",
-            [VIEWS, VIEWS],
+            [str(VIEWS), str(VIEWS)],
         ).fetchall()
     }
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from postgres_server import running
+from postgres_fixtures import new_database
+from postgres_server import PostgresServer
 from quay import Quay, table
 
 from warehouse.errors import ContractError, SettingsError, SluiceError
@@ -18,10 +18,9 @@ COLUMNS = {"id": "bigint", "amount": "decimal(18,2)", "changed_at": "timestamptz
 
 
 @pytest.fixture(scope="module")
-def server_url() -> Iterator[tuple[str, str]]:
-    with running() as server:
-        url = f"postgresql+psycopg://{server.user}@/{server.database}?host={server.host}"
-        yield url, server.dsn
+def server_url(own_postgres: PostgresServer) -> tuple[str, str]:
+    server = new_database(own_postgres)
+    return server.url.replace("postgresql:", "postgresql+psycopg:"), server.dsn
 
 
 def declare(quay: Quay, url: str, **entity: Any) -> None:
