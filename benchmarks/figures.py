@@ -62,9 +62,10 @@ def keep(figures: Sequence[Figure], size: str, days: int) -> Path:
     now = datetime.now(UTC)
     path = RESULTS / f"{now:%Y-%m-%d}-{size}.json"
     before = json.loads(path.read_text())["figures"] if path.exists() else []
-    kept = {each["name"]: each for each in before} | {each.name: _told(each) for each in figures}
+    kept = {each["name"]: each for each in before} | {
+        each.name: _told(each, now) for each in figures
+    }
     result = {
-        "measured_at": now.isoformat(timespec="seconds"),
         "size": size,
         "days": days,
         "figures": list(kept.values()),
@@ -73,8 +74,9 @@ def keep(figures: Sequence[Figure], size: str, days: int) -> Path:
     return path
 
 
-def _told(figure: Figure) -> dict[str, object]:
+def _told(figure: Figure, at: datetime) -> dict[str, object]:
     told: dict[str, object] = {"name": figure.name, "value": figure.value, "unit": figure.unit}
+    told["measured_at"] = at.isoformat(timespec="seconds")
     if figure.aim is not None:
         told["aim"] = {k: v for k, v in asdict(figure.aim).items() if v is not None}
         told["holds"] = figure.aim.holds(figure.value)
