@@ -1,31 +1,25 @@
-{#- After a call of dbt: up to which build the days of its touched_partitions models have passed their tests. Of a model
-    of which any test of its recently_touched_days failed or was left out, nothing is noted: the days stay to be tested. -#}
+{#- After a call of dbt: up to which build the days of a touched_partitions model have passed each of its tests that asks for
+    recently_touched_days. Of a test that failed nothing is noted: the days stay to be tested. A new test, or one with other
+    arguments, has another id, and so begins with all of the history. -#}
 {% macro note_tested(results) -%}
-    {%- set statuses = {} -%}
-    {%- for result in (results if execute else []) -%}
-        {%- do statuses.update({result.node.unique_id: result.status | string}) -%}
-    {%- endfor -%}
-    {%- set wanted = {} -%}
-    {%- for test in (graph.nodes.values() if execute else []) if test.resource_type == 'test'
-        and 'recently_touched_days' in (test.config.where or '') -%}
-        {%- set status = statuses.get(test.unique_id, '') -%}
-        {%- do wanted.setdefault(test.attached_node, []).append(status in ('pass', 'warn')) -%}
-    {%- endfor -%}
-    {%- for unique_id, passed in wanted.items() if passed | min and unique_id in graph.nodes -%}
-        {%- set name = graph.nodes[unique_id].name -%}
-        {%- set books = books_of_tests(graph.nodes[unique_id].database) -%}
+    {%- for result in (results if execute else [])
+        if result.node.resource_type == 'test' and result.status | string in ('pass', 'warn')
+        and 'recently_touched_days' in (result.node.config.where or '') -%}
+        {%- set model_tested = graph.nodes[result.node.attached_node] -%}
+        {%- set books = books_of_tests(model_tested.database) -%}
         {%- if adapter.get_relation(books.touches.database, books.touches.schema, 'touches') %}
         create table if not exists {{ books.tested }}
-            (model {{ dbt.type_string() }} not null, build_id bigint not null);
-        delete from {{ books.tested }} where model = '{{ name }}';
-        insert into {{ books.tested }} (model, build_id)
-        select '{{ name }}', max(build_id) from {{ books.touches }} where model = '{{ name }}'
+            (test {{ dbt.type_string() }} not null, build_id bigint not null);
+        delete from {{ books.tested }} where test = '{{ result.node.unique_id }}';
+        insert into {{ books.tested }} (test, build_id)
+        select '{{ result.node.unique_id }}', max(build_id) from {{ books.touches }}
+        where model = '{{ model_tested.name }}'
         having max(build_id) is not null;
         {%- endif -%}
     {%- endfor -%}
 {%- endmacro %}
 
-{#- Where it stands which builds touched which days, and up to which of them a model's days were tested. -#}
+{#- Where it stands which builds touched which days, and up to which of them each test has passed. -#}
 {% macro books_of_tests(database) -%}
     {%- set schema = generate_schema_name('platform', none) -%}
     {%- set books = {} -%}
