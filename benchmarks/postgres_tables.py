@@ -15,10 +15,14 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import duckdb
+
 from benchmarks.bench import Bench
 from benchmarks.figures import Aim, Figures
 from benchmarks.postgres_publish import server
-from warehouse import snapshots, structure
+from catalog.catalog import load_catalog
+from quality.downstream import publish_plan
+from warehouse import snapshots, structure, workshop
 from warehouse.connection import Connection, named
 from warehouse.copying import copy_rows
 from warehouse.postgres import PostgresConnection
@@ -57,16 +61,18 @@ class Way:
 
 
 def asking(bench: Bench) -> None:
-    with server() as settings, closing(connect_file(Settings(data_dir=bench.built))) as built:
-        measure(bench.figures, settings, built)
+    measure(Settings(data_dir=bench.built), bench.figures)
 
 
-def measure(figures: Figures, settings: Settings, built: Connection, rounds: int = 5) -> None:
-    from warehouse import workshop
-
-    with closing(workshop.connect(settings)) as session:
+def measure(history: Settings, figures: Figures, rounds: int = 5) -> None:
+    """Of a data folder in which every model is built."""
+    with (
+        server() as settings,
+        closing(connect_file(history)) as built,
+        closing(workshop.connect(settings)) as session,
+    ):
         assert isinstance(session, PostgresConnection)
-        tables = _public_tables()
+        tables = _public_tables(history)
         rows = sum(_copy(built, session, each) for each in tables)
         figures.tell("PostgreSQL: rows of the tables asked", rows, "rows")
         session.execute("analyze")
@@ -84,12 +90,8 @@ def measure(figures: Figures, settings: Settings, built: Connection, rounds: int
             figures.tell(f"PostgreSQL, {name}: {way} ÷ indexed (CPU)", ratio, aim=aim)
 
 
-def _public_tables() -> list[PublicTable]:
-    from catalog.catalog import load_catalog
-    from quality.downstream import publish_plan
-    from warehouse.settings import settings
-
-    plan = publish_plan(load_catalog(settings()), {})
+def _public_tables(history: Settings) -> list[PublicTable]:
+    plan = publish_plan(load_catalog(history), {})
     return [
         replace(each, fresh=True, build="1", reason="", since=None, masked=())
         for each in plan
@@ -97,14 +99,13 @@ def _public_tables() -> list[PublicTable]:
     ]
 
 
-def _copy(built: Connection, session: PostgresConnection, table: PublicTable) -> int:
+def _copy(built: duckdb.DuckDBPyConnection, session: PostgresConnection, table: PublicTable) -> int:
     """In the order in which they lie: a build leaves them in time order on both engines."""
     schema, _, name = table.relation.partition(".")
     columns = structure.columns(built)[schema, name]
     session.execute(f"create schema if not exists {schema}")
     kinds = ", ".join(f"{named(each)} {_kind(kind)}" for each, kind in columns.items())
     session.execute(f"create table {table.relation} ({kinds})")
-    assert not isinstance(built, PostgresConnection)
     order = f" order by {table.partition_by}" if table.partition_by else ""
     return copy_rows(
         built, f"select * from {table.relation}{order}", session, table.relation, list(columns)
