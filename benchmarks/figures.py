@@ -57,23 +57,27 @@ class Figures:
 
 
 def keep(figures: Sequence[Figure], size: str, days: int) -> Path:
+    """Under the day; a figure measured again that day takes the place of the earlier one."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     path = RESULTS / f"{now:%Y-%m-%d}-{size}.json"
+    before = json.loads(path.read_text())["figures"] if path.exists() else []
+    kept = {each["name"]: each for each in before} | {
+        each.name: _told(each, now) for each in figures
+    }
     result = {
-        "measured_at": now.isoformat(timespec="seconds"),
         "size": size,
         "days": days,
-        "figures": [
-            {
-                "name": figure.name,
-                "value": figure.value,
-                "unit": figure.unit,
-                **({"aim": {k: v for k, v in asdict(figure.aim).items() if v is not None},
-                    "holds": figure.aim.holds(figure.value)} if figure.aim else {}),
-            }
-            for figure in figures
-        ],
-    }  # fmt: skip
+        "figures": list(kept.values()),
+    }
     path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return path
+
+
+def _told(figure: Figure, at: datetime) -> dict[str, object]:
+    told: dict[str, object] = {"name": figure.name, "value": figure.value, "unit": figure.unit}
+    told["measured_at"] = at.isoformat(timespec="seconds")
+    if figure.aim is not None:
+        told["aim"] = {k: v for k, v in asdict(figure.aim).items() if v is not None}
+        told["holds"] = figure.aim.holds(figure.value)
+    return told

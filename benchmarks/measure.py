@@ -22,12 +22,12 @@ class Used:
     peak_megabytes: float
 
 
-def sluice(data_dir: Path, *arguments: str) -> Used:
-    return python(data_dir, "-m", "cli.main", *arguments)
+def sluice(data_dir: Path, *arguments: str, **environment: str) -> Used:
+    return python(data_dir, "-m", "cli.main", *arguments, **environment)
 
 
-def python(data_dir: Path, *arguments: str) -> Used:
-    return command([sys.executable, *arguments], _environment(data_dir))
+def python(data_dir: Path, *arguments: str, **environment: str) -> Used:
+    return command([sys.executable, *arguments], {**_environment(data_dir), **environment})
 
 
 def dbt(data_dir: Path, *arguments: str) -> Used:

@@ -1,12 +1,11 @@
 """What a load into PostgreSQL costs, against a plain COPY of the same rows, made ready as CSV.
 
-`python -m benchmarks.postgres_load <data dir of a demo>`. CPU is that of this process and of its
-session on the server, so that rows a second are those of one core.
+CPU is that of this process and of its session on the server, so that rows a second are those of
+one core.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,25 +15,24 @@ from pathlib import Path
 import psutil
 from pydantic import SecretStr
 
+from benchmarks.bench import Bench
 from benchmarks.figures import Aim, Figures
 from ingestion.contracts import read_contracts
 from ingestion.load import load_source
 from ingestion.raw import create_raw_table
 from warehouse import postgres
-from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.settings import Settings
 from warehouse.workshop import connect_file
 
 SOURCE, ENTITY = "events", "events"
 _BLOCK = 1024 * 1024
 
 
-def main() -> None:
-    sys.path.insert(0, str(PROJECT_ROOT / "tests"))
+def loading(bench: Bench) -> None:
     from postgres_server import running
 
-    figures = Figures()
     with running() as server, tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
-        measure(Path(sys.argv[1]), server.url, Path(folder), figures)
+        measure(bench.landing, server.url, Path(folder), bench.figures)
 
 
 def measure(data_dir: Path, url: str, folder: Path, figures: Figures) -> None:
@@ -83,7 +81,3 @@ def _copy(connection: postgres.PostgresConnection, relation: str, csv: Path) -> 
     with connection.raw.cursor().copy(statement) as copy, csv.open("rb") as stream:
         while block := stream.read(_BLOCK):
             copy.write(block)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""How fast data comes in: `python -m benchmarks.sources collector|postgres [rows]`.
+"""How fast data comes in: events to the collector, rows and changes out of a PostgreSQL.
 
 Each way in runs as a process of its own; its CPU is told beside the time, since clients and servers
 share this machine with it.
@@ -14,14 +14,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
-from benchmarks.measure import PROJECT_ROOT, command
+from benchmarks.bench import Bench
+from benchmarks.figures import Figures
+from benchmarks.measure import command
 
-BATCH, CLIENTS = 100, 8
+BATCH, CLIENTS, COUNT = 100, 8, 200_000
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,12 @@ class Rate:
     wall: float
     cpu: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.what}: {self.count:,} in {self.wall:.1f} s, {self.count / self.wall:,.0f}/s; "
-            f"{self.cpu:.1f} s of CPU, {self.count / self.cpu:,.0f} a second of CPU"
-        )
+    def tell(self, figures: Figures) -> None:
+        figures.tell(f"{self.what}: a second (wall)", self.count / self.wall, "rows/s")
+        figures.tell(f"{self.what}: a second of CPU", self.count / self.cpu, "rows/s")
 
 
-def collector(events: int) -> None:
+def collector(bench: Bench, events: int = COUNT) -> None:
     """Batches of a hundred from eight connections, each waiting for its 202."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         os.environ.update(SLUICE_DATA_DIR=folder, EVENTS_WRITE_KEY="a-key-to-measure")
@@ -56,10 +55,11 @@ def collector(events: int) -> None:
         landed = sum(
             path.read_bytes().count(b"\n") for path in Path(folder).glob("landing/events/*/*/*")
         )
-    print(Rate("collector: events accepted, each synced to the disk", landed, wall, cpu))
+    Rate("collector: events accepted and synced to the disk", landed, wall, cpu).tell(bench.figures)
     cuts = quantiles(latencies, n=100)
-    print(f"collector: answer to a batch of {BATCH}: median {cuts[49] * 1000:.1f} ms, "
-          f"99 in 100 within {cuts[98] * 1000:.1f} ms")  # fmt: skip
+    answer = f"collector: answer to a batch of {BATCH}"
+    bench.figures.tell(f"{answer}, median", cuts[49] * 1000, "ms")
+    bench.figures.tell(f"{answer}, 99 in 100 within", cuts[98] * 1000, "ms")
 
 
 def _serve(writing: int) -> None:
@@ -107,9 +107,8 @@ def _send(port: int, batches: int) -> list[float]:
     return latencies
 
 
-def postgres(rows: int) -> None:
+def postgres(bench: Bench, rows: int = COUNT) -> None:
     """A snapshot of so many rows, then as many inserts and half as many updates, in one process."""
-    sys.path.append(str(PROJECT_ROOT / "tests"))
     import psycopg
     from postgres_server import running
 
@@ -127,24 +126,22 @@ def postgres(rows: int) -> None:
                 "from generate_series({}, {}) g"
             )
             source.execute(insert.format(1, rows).encode())
-            print(_fetched(server.dsn, folder, "postgres: rows of a snapshot"))
+            _fetch(bench.figures, server.dsn, folder, "capture: rows of a snapshot")
             for start in range(rows + 1, 2 * rows, 1000):
                 source.execute(insert.format(start, start + 999).encode())
             source.execute("update orders set quantity = 9 where id % 4 = 0")
             # The server does not tell of a commit that is not safe on its disk yet.
             source.execute("checkpoint")
-        print(_fetched(server.dsn, folder, "postgres: changes"))
+        _fetch(bench.figures, server.dsn, folder, "capture: changes")
 
 
-def _fetched(dsn: str, folder: str, what: str) -> Rate:
+def _fetch(figures: Figures, dsn: str, folder: str, what: str) -> None:
     """In a process of its own, with the server's CPU beside it on this machine."""
     script = "import sys; from benchmarks.sources import capture; capture(sys.argv[1], sys.argv[2])"
-    started = time.monotonic()
     used = command([sys.executable, "-c", script, dsn, folder], os.environ)
     told = json.loads((Path(folder) / "fetched.json").read_text())
-    print(f"{what}: the whole process took {time.monotonic() - started:.1f} s, "
-          f"{used.peak_megabytes:,.0f} MB at most")  # fmt: skip
-    return Rate(what, told["rows"], told["wall"], told["cpu"])
+    Rate(what, told["rows"], told["wall"], told["cpu"]).tell(figures)
+    figures.tell(f"{what}: peak memory", used.peak_megabytes, "MB")
 
 
 def capture(dsn: str, folder: str) -> None:
@@ -173,12 +170,3 @@ def capture(dsn: str, folder: str) -> None:
 def _cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-WAYS: dict[str, Callable[[int], None]] = {"collector": collector, "postgres": postgres}
-
-if __name__ == "__main__":
-    way = sys.argv[1] if len(sys.argv) > 1 else ""
-    if way not in WAYS:
-        sys.exit(f"{PROJECT_ROOT.name}: name one of {', '.join(WAYS)}")
-    WAYS[way](int(sys.argv[2]) if len(sys.argv) > 2 else 200_000)

@@ -1,8 +1,7 @@
 """Metrics as assets: after each publish every metric is asked, and its newest value is shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -75,12 +74,18 @@ def _answers(metrics: Sequence[Metric]) -> Iterator[tuple[Metric, Newest | Sluic
     """Each metric's newest value, or why there is none; all of them of one snapshot."""
     if not metrics:
         return
-    with closing(open_published(settings())) as snapshot:
+    snapshot = open_published(settings())
+    try:
         for metric in metrics:
             try:
                 yield metric, newest(metric, snapshot)
             except SluiceError as error:
                 yield metric, error
+                # After an error, a server's session answers nothing more.
+                snapshot.close()
+                snapshot = open_published(settings())
+    finally:
+        snapshot.close()
 
 
 def newest(metric: Metric, snapshot: Connection) -> Newest:
@@ -88,23 +93,36 @@ def newest(metric: Metric, snapshot: Connection) -> Newest:
     if metric.requires or not metric.grains:
         return None, "needs a dimension"
     today = serving_metrics.last_day(settings(), [metric.name])
-    start = date(today.year - 1, today.month, 1)
     grain = metric.grains[0]
-    answer = serving_metrics.query(
-        settings(),
-        [metric.name],
-        [grain],
-        start=start,
-        end=today,
-        order=[f"-{grain}"],
-        limit=2,
-        quietly=True,
-        on=snapshot,
-    )
-    for when, value in answer.rows:
-        if value is not None:
-            return float(value), when
+    for start in _starts(grain, today):
+        answer = serving_metrics.query(
+            settings(),
+            [metric.name],
+            [grain],
+            start=start,
+            end=today,
+            order=[f"-{grain}"],
+            limit=2,
+            quietly=True,
+            on=snapshot,
+        )
+        for when, value in answer.rows:
+            if value is not None:
+                return float(value), when
     return None, "no value"
+
+
+def _starts(grain: str, today: date) -> tuple[date, ...]:
+    """From where to look: a year costs more than the weeks in which the newest value mostly is.
+
+    Each start begins a period of the grain, so that no period is asked in part.
+    """
+    year = date(today.year - 1, today.month, 1)
+    if grain == "day":
+        return today - timedelta(days=31), year
+    if grain == "week":
+        return today - timedelta(weeks=8, days=today.weekday()), year
+    return (year,)
 
 
 def metric_names(catalog: Catalog) -> tuple[str, ...]:

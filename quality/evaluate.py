@@ -18,12 +18,13 @@ from quality.checks import (
     load,
 )
 from quality.comparing import Subject
+from quality.contents import contents
 from quality.evaluation import CheckResult, Evaluation, closed, unevaluated
 from quality.gate_state import GateState
 from quality.sample import rows_at_fault
 from quality.variables import filled
 from quality.vocabulary import DEFAULT_WINDOW_DAYS
-from warehouse import structure, versions
+from warehouse import structure
 from warehouse.clock import as_of as clock_as_of
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
@@ -80,10 +81,7 @@ def evaluate(
             for each in subjects
         ],
     )
-    contents = versions.contents(
-        connection,
-        {each.key: each.relation for each in datasets if each.layer != "raw"},
-    )
+    known = contents(catalog, connection, datasets)
     pasts = history.read(settings, comparing.remembered(each.file for each in subjects))
     explained: dict[str, list[CheckResult]] = {}
     for subject in subjects:
@@ -114,7 +112,7 @@ def evaluate(
             tuple(checks),
             window.newest if window is not None else None,
             arrived_at=window.arrived_at if window is not None else None,
-            content=contents.get(each.key, ""),
+            content=known.get(each.key, ""),
             judged_by=standards.mark(catalog, each, folder),
             judged_on=now[each.key].date(),
         )
