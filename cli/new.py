@@ -204,7 +204,7 @@ def _token(variable: str | None) -> tuple[str, str]:
 def _texts(proposal: Proposal) -> Mapping[PurePosixPath, str]:
     from ingestion.blueprint import files
 
-    return files(proposal)
+    return files([proposal])
 
 
 def _show(proposal: Proposal, texts: Mapping[PurePosixPath, str]) -> None:
