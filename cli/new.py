@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.new_check import check
+from cli.new_metric import metric
+from cli.new_model import model
 from cli.output import say
+from cli.writing import (
+    agreed,
+    dry_run_option,
+    owner_option,
+    refuse_existing,
+    tier_option,
+    write,
+    yes_option,
+)
 from warehouse.errors import SluiceError
-from warehouse.settings import PROJECT_ROOT, Settings, settings
+from warehouse.settings import Settings, settings
 
 if TYPE_CHECKING:
     from ingestion.proposal import Proposal
@@ -28,6 +38,11 @@ def new() -> None:
     """Write the first version of something, in the house's style."""
 
 
+new.add_command(check)
+new.add_command(metric)
+new.add_command(model)
+
+
 @new.command()
 @click.argument("name")
 @click.option("--file", "file", type=click.Path(path_type=Path), help="A file as it is sent.")
@@ -37,14 +52,12 @@ def new() -> None:
 @click.option("--token-variable", help="The variable of the environment that holds a token.")
 @click.option("--entity", help="What a row is about, in the plural; else from the file's name.")
 @click.option("--key", help="Columns that identify a row, with commas; else proposed.")
-@click.option("--owner", default="data", show_default=True, help="Who answers for it.")
-@click.option(
-    "--tier", type=click.IntRange(1, 3), default=3, show_default=True, help="How much hangs on it."
-)
+@owner_option
+@tier_option
 @click.option("--freshness-hours", type=click.IntRange(1), help="What the source promises.")
 @click.option("--land", is_flag=True, help="Let the file land, too, so that a run loads it.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@yes_option
 def source(
     name: str,
     file: Path | None,
@@ -77,42 +90,18 @@ def source(
         name, _entity(name, entity, origin), file, url, connection, table, token_variable, key,
         owner, tier, freshness_hours,
     )  # fmt: skip
-    written = _texts(proposal)
-    _show(proposal, written)
-    if dry_run:
+    from ingestion.blueprint import files
+
+    texts = files([proposal])
+    _tell(proposal)
+    if not agreed(texts, dry_run=dry_run, yes=yes):
         return
-    if not yes and not click.confirm("Write these files?", default=True):
-        raise SluiceError("Nothing was written.", remedy="Run it again with other flags.")
-    write(PROJECT_ROOT, written)
-    say(f"✓ {len(written)} files written")
+    refuse_existing(texts)
+    write(texts)
     if file and (land or (not yes and click.confirm("Land the file, too?", default=True))):
         say(f"✓ {land_file(settings(), proposal, file)}")
     for note in _next_steps(proposal):
         say(note)
-
-
-def write(root: Path, texts: Mapping[PurePosixPath, str]) -> None:
-    """All of them or none; nothing that is there is touched."""
-    there = [str(path) for path in texts if (root / path).exists()]
-    if there:
-        raise SluiceError(
-            f"{', '.join(there)} exists already; nothing was written.",
-            remedy="Give the source another name, or add to its files by hand: "
-            "--dry-run shows what would stand in them.",
-        )
-    done: list[Path] = []
-    try:
-        for path, text in texts.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            done.append(root / path)
-            (root / path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        for each in done:
-            each.unlink(missing_ok=True)
-        raise SluiceError(
-            f"{error.filename} cannot be written: {error.strerror}; nothing was kept.",
-            remedy="Free some space, or mend the rights of the folder.",
-        ) from error
 
 
 def land_file(here: Settings, proposal: Proposal, file: Path) -> str:
@@ -201,19 +190,7 @@ def _token(variable: str | None) -> tuple[str, str]:
     return os.environ[variable], variable
 
 
-def _texts(proposal: Proposal) -> Mapping[PurePosixPath, str]:
-    from ingestion.blueprint import files
-
-    return files([proposal])
-
-
-def _show(proposal: Proposal, texts: Mapping[PurePosixPath, str]) -> None:
-    for path, text in texts.items():
-        for line in difflib.unified_diff(
-            [], text.splitlines(), "/dev/null", str(path), lineterm=""
-        ):
-            say(line, "green" if line.startswith("+") and not line.startswith("+++") else "")
-    say()
+def _tell(proposal: Proposal) -> None:
     say(f"{proposal.source}.{proposal.entity}: {proposal.received.profile.rows:,} rows, "
         f"{len(proposal.columns)} columns, key {', '.join(proposal.key) or '(none)'}")  # fmt: skip
     for note in proposal.notes:
