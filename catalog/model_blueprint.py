@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from catalog.catalog import Catalog, Column, Dataset
-from catalog.classification import Classification, rank
+from catalog.classification import rank
 from catalog.keys import key as tested_key
 from warehouse.errors import SluiceError
 
@@ -83,7 +83,6 @@ class Blueprint:
 
 def plan(
     catalog: Catalog,
-    classified: Classification,
     name: str,
     parents: Sequence[str],
     *,
@@ -99,7 +98,7 @@ def plan(
     layer = layer_of(name)
     if catalog.named(name) is not None:
         raise SluiceError(f"{name} exists already; nothing was written.", remedy="Take another.")
-    read = _parents(catalog, classified, layer, parents)
+    read = _parents(catalog, layer, parents)
     first = read[0].dataset
     wanted = tuple(key) or tested_key(catalog, first)
     names = [column.name for parent in read for column in parent.columns]
@@ -146,9 +145,7 @@ def layer_of(name: str) -> str:
     )
 
 
-def _parents(
-    catalog: Catalog, classified: Classification, layer: str, names: Sequence[str]
-) -> tuple[Parent, ...]:
+def _parents(catalog: Catalog, layer: str, names: Sequence[str]) -> tuple[Parent, ...]:
     found: list[Parent] = []
     taken: set[str] = set()
     for name in dict.fromkeys(names):
@@ -159,9 +156,8 @@ def _parents(
                 remedy=f"{layer} reads {' and '.join(READS[layer][:2])} (docs/analysts.md).",
             )
         joined_by = _joined_by(catalog, dataset, found[0].dataset) if found else ()
-        columns = tuple(
-            _column(classified, dataset, each) for each in dataset.columns if each.name not in taken
-        )
+        columns = tuple(each for each in dataset.columns if each.name not in taken)
+        _refuse_untyped(dataset, columns)
         taken |= {each.name for each in columns}
         word = _word(dataset)
         is_free = word not in {each.alias for each in found}
@@ -189,14 +185,13 @@ def _joined_by(catalog: Catalog, dataset: Dataset, first: Dataset) -> tuple[str,
     return key
 
 
-def _column(classified: Classification, dataset: Dataset, column: Column) -> Column:
-    if not column.data_type:
+def _refuse_untyped(dataset: Dataset, columns: Sequence[Column]) -> None:
+    untyped = [each.name for each in columns if not each.data_type]
+    if untyped or not dataset.columns:
         raise SluiceError(
-            f"{dataset.key}.{column.name} has no data_type.",
-            remedy=f"Say it in {dataset.path}, beside the model.",
+            f"{dataset.key} does not say what {', '.join(untyped) or 'its columns'} are.",
+            remedy=f"Give each column its data_type in the YAML beside {dataset.path}.",
         )
-    level = classified.of(dataset.key, column.name)
-    return replace(column, classification=max(level, column.classification, key=rank))
 
 
 def _subject(name: str, layer: str, first: Dataset) -> str:

@@ -60,7 +60,10 @@ def entry(name: str, value: Any, indent: int) -> list[str]:
     if len(line) <= WIDTH or not value or not isinstance(value, Mapping | list | tuple):
         return [line]
     if isinstance(value, Mapping):
-        return [f"{space}{name}:", *(f"{space}  {scalar(k)}: {flow(v)}" for k, v in value.items())]
+        parts = [
+            line for key, each in value.items() for line in entry(scalar(key), each, indent + 2)
+        ]
+        return [f"{space}{name}:", *parts]
     return [f"{space}{name}:", *(f"{space}  - {flow(each)}" for each in value)]
 
 

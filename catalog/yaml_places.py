@@ -1,4 +1,4 @@
-"""Lines put at the end of a list in a YAML file that people wrote: their words and comments stay."""
+"""Lines put at the end of a list in YAML that people wrote: their words and comments stay."""
 
 from __future__ import annotations
 

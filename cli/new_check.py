@@ -52,8 +52,9 @@ def check(
     with closing(connect(settings(), read_only=True)) as connection:
         wanted = _wanted(catalog, found, connection, columns, kinds)
         proofs = prove(catalog, found, wanted, connection, as_of(settings()).isoformat())
-    _tell(proofs)
     kept = [each.check for each in proofs if each.holds and each.is_sharp]
+    if proofs:
+        _tell(proofs)
     if not kept:
         raise SluiceError(
             f"Nothing is to be added for {found.key}: what could be proposed is declared, or does "

@@ -65,8 +65,6 @@ def model(
     they are described and classified there: take out what is not needed, and add your logic.
     """
     from catalog.catalog import load_catalog
-    from catalog.classification import Classification
-    from catalog.lineage import load_lineage
     from catalog.model_blueprint import layer_of, plan
     from warehouse.workshop import connect
 
@@ -76,7 +74,6 @@ def model(
     catalog = load_catalog(settings())
     made = plan(
         catalog,
-        Classification(catalog, load_lineage(settings(), catalog)),
         name,
         read,
         grain=grain or "",
@@ -125,7 +122,8 @@ def _checks(made: Blueprint, connection: Connection | None) -> str:
     from warehouse.clock import as_of
 
     dataset = made.as_dataset()
-    seen = look(connection, query_of(made), dataset.columns) if connection else ()
+    own = made.parents[0].columns
+    seen = look(connection, query_of(made), own) if connection else ()
     proposed = propose(dataset, seen, as_of(settings()), CHECKS_OF_A_KIND, made.key)
     few: list[ProposedCheck] = []
     for kind, number in CHECKS_OF_A_KIND.items():
@@ -145,4 +143,4 @@ def _prove(made: Blueprint) -> None:
         each for each in leaks.problems(settings(), catalog) if each.dataset.endswith(made.name)
     ]
     if found:
-        raise SluiceError(f"{found[0].what} Nothing was kept.", remedy=found[0].remedy)
+        raise SluiceError(f"{found[0].what}", remedy=found[0].remedy)

@@ -81,6 +81,11 @@ def write(texts: Texts, prove: Callable[[], None] | None = None, root: Path = PR
             f"{error.filename} cannot be written: {error.strerror}; nothing was kept.",
             remedy="Free some space, or mend the rights of the folder.",
         ) from error
+    except SluiceError as error:
+        _restore(before)
+        raise SluiceError(
+            f"{error.what} Nothing was kept.", remedy="Say it otherwise, and run it again."
+        ) from error
     except BaseException:
         _restore(before)
         raise

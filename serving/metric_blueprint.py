@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from catalog.catalog import Catalog, Dataset
-from catalog.classification import Classification, rank
+from catalog.classification import PERSONAL
 from catalog.keys import key as tested_key
 from serving.definitions import did_you_mean
 from serving.published import nearest
@@ -109,9 +109,8 @@ def refuse_name(layer: Layer, name: str) -> None:
 
 
 def new_measure(
-    layer: Layer, classified: Classification, name: str, dataset: Dataset, agg: str, expr: str,
-    time: str,
-) -> NewMeasure:  # fmt: skip
+    layer: Layer, name: str, dataset: Dataset, agg: str, expr: str, time: str
+) -> NewMeasure:
     """In the dataset's semantic model, or in one of its own."""
     if not dataset.is_public:
         raise SluiceError(
@@ -125,9 +124,15 @@ def new_measure(
         )
     if not expr and agg != "count":
         raise SluiceError(f"{agg} of what?", remedy="Name a column with --column.")
+    if expr and columns[expr].classification == PERSONAL:
+        raise SluiceError(
+            f"{dataset.key}.{expr} is personal: no metric is made of it.",
+            remedy="Take another column, or count rows.",
+        )
+    word = {"sum": "total", "count": "number", "count_distinct": "number"}.get(agg, agg)
+    measure = f"{name}_{word}"
     if agg == "count":
         agg, expr = "sum", f"case when {expr} is null then 0 else 1 end" if expr else "1"
-    measure = f"{name}_{ {'sum': 'total', 'count_distinct': 'number'}.get(agg, agg) }"
     there = layer.of_dataset(dataset)
     if there is not None:
         return NewMeasure(measure, agg, expr, dataset, time or _time_of(there), str(there["name"]))
@@ -135,13 +140,12 @@ def new_measure(
     key = tested_key(layer.catalog, dataset)
     entities = tuple(_entities(layer, key, columns))
     has_primary = any(each["type"] == "primary" for each in entities)
-    is_open = {each: classified.of(dataset.key, each) for each in columns}
     taken = {str(each["expr"]) for each in entities}
     dimensions = [
         (each.name, each.description)
         for each in dataset.columns
         if each.data_type in ("varchar", "boolean") and each.name not in taken
-        and not each.name.endswith(("_id", "_key")) and rank(is_open[each.name]) < rank("personal")
+        and not each.name.endswith(("_id", "_key")) and each.classification != PERSONAL
     ]  # fmt: skip
     return NewMeasure(
         measure, agg, expr, dataset, along, "", entities,
@@ -200,7 +204,7 @@ def _entities(
         for each in model["entities"]
         if each["type"] in ("primary", "unique")
     }
-    found = []
+    found: list[Mapping[str, str]] = []
     if len(key) == 1 and key[0].endswith("_id"):
         word = known.get(key[0], key[0].removesuffix("_id"))
         found.append({"name": word, "type": "primary", "expr": key[0]})

@@ -17,7 +17,7 @@ import duckdb
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 import yaml
-from new_sources import PUBLIC, Copy, copy_house, guide, outsiders
+from new_sources import PUBLIC, Copy, empty_house, guide, outsiders
 
 from ingestion.proposal import propose
 from ingestion.received import look_at_file
@@ -82,7 +82,7 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
     url = database(folder / "erp.db")
     secrets = {"API_TOKEN": TOKEN, "API_KEY": "s3cret", "ERP_URL": url}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
-    house, files = copy_house(folder / "house", {**kept, **secrets}), outsiders(folder / "sent")
+    house, files = empty_house(folder / "house", {**kept, **secrets}), outsiders(folder / "sent")
     with api() as address:
         given = {name: ["--file", str(path), "--land"] for name, path in files.items()}
         given["api"] = ["--url", f"{address}?key=s3cret", "--token-variable", "API_TOKEN"]
