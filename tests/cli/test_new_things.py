@@ -6,10 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import duckdb
 import pytest
+import yaml
 from conftest import copy_of
 from new_sources import Copy, copy_house
 from platform_under_test import Demo
+
+from catalog.catalog import Catalog, Column, Dataset
+from quality.proposing import ProposedCheck
+from quality.proving import prove
+from warehouse.settings import PROJECT_ROOT
 
 MODEL = "fct_session_accounts"
 COMMANDS = {
