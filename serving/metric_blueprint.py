@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from warehouse.errors import SluiceError
 
 FOLDER: Final = PurePosixPath("dbt_project/models/metrics")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-AGGREGATIONS: Final = ("sum", "count", "count_distinct", "average", "max", "min")
 Node = Mapping[str, Any]
 
 
@@ -49,7 +48,6 @@ class MetricBlueprint:
     type_params: Mapping[str, Any]
     file: PurePosixPath
     measure: NewMeasure | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ said["faults"] = [str(each) for each in problems(catalog)]
 keys = ["curated." + sys.argv[2], "curated.fct_sessions"]
 with closing(connect(settings())) as workshop:
     verdicts = evaluate(settings(), catalog, workshop, keys)
-    said["gates"] = [[each.dataset, c.name, c.outcome] for each in verdicts for c in each.checks]
+    said["gates"] = [[key, check.name, check.outcome]
+                     for key, each in zip(keys, verdicts) for check in each.checks]
     said["rows"] = workshop.execute(
         "select count(*), count(industry), (select count(*) from curated.fct_sessions) "
         "from curated." + sys.argv[2]

@@ -22,6 +22,7 @@ from postgres_server import running
 
 from catalog.catalog import load_catalog
 from cli.main import sluice
+from ingestion.connectors.fetching import asked
 from ingestion.contracts import read_contracts
 from ingestion.simulator.billing_api import BillingApi, Moods, from_landing, serving
 from orchestration.definitions import BUILD, FETCH, build_definitions
@@ -99,10 +100,10 @@ def test_each_source_is_fetched_and_then_loaded(
             if isinstance(each, dg.AssetsDefinition) and each.node_def.name == f"fetch_{source}"
         ]
         assert step.node_def.retry_policy == RETRIES  # type: ignore[attr-defined]
-        for entity, contract in read_contracts(here)[source].items():
+        for entity in asked(here)[source].entities:
             landing, key = landing_key(source, entity), dg.AssetKey(["raw", source, entity])
             assert graph.get(key).parent_keys == {landing} and graph.get(landing).is_executable
-            promised = load_catalog(here)[f"raw.{contract.name}"].meta["service_level"]
+            promised = load_catalog(here)[f"raw.{source}.{entity}"].meta["service_level"]
             policy = graph.get(landing).freshness_policy
             assert policy is not None
             assert policy.fail_window.to_timedelta() == timedelta(hours=promised["freshness_hours"])
