@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.new_check import check
+from cli.new_metric import metric
+from cli.new_model import model
 from cli.output import say
+from cli.writing import (
+    agreed,
+    dry_run_option,
+    owner_option,
+    refuse_existing,
+    tier_option,
+    write,
+    yes_option,
+)
 from warehouse.errors import SluiceError
-from warehouse.settings import PROJECT_ROOT, Settings, settings
+from warehouse.settings import Settings, settings
 
 if TYPE_CHECKING:
     from ingestion.proposal import Proposal
@@ -28,29 +39,35 @@ def new() -> None:
     """Write the first version of something, in the house's style."""
 
 
+new.add_command(check)
+new.add_command(metric)
+new.add_command(model)
+
+
 @new.command()
 @click.argument("name")
-@click.option("--file", "file", type=click.Path(path_type=Path), help="A file as it is sent.")
+@click.option(
+    "--file", "files", multiple=True, type=click.Path(path_type=Path),
+    help="A file as it is sent, or a folder of them; repeatable: an entity of each.",
+)  # fmt: skip
 @click.option("--url", help="A list of an HTTP API; one page is asked for.")
 @click.option("--connection", help="A database, as SQLAlchemy names it; needs --table.")
-@click.option("--table", help="The table of --connection.")
+@click.option("--table", "tables", multiple=True, help="A table of --connection; repeatable.")
 @click.option("--token-variable", help="The variable of the environment that holds a token.")
 @click.option("--entity", help="What a row is about, in the plural; else from the file's name.")
 @click.option("--key", help="Columns that identify a row, with commas; else proposed.")
-@click.option("--owner", default="data", show_default=True, help="Who answers for it.")
-@click.option(
-    "--tier", type=click.IntRange(1, 3), default=3, show_default=True, help="How much hangs on it."
-)
+@owner_option
+@tier_option
 @click.option("--freshness-hours", type=click.IntRange(1), help="What the source promises.")
 @click.option("--land", is_flag=True, help="Let the file land, too, so that a run loads it.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@yes_option
 def source(
     name: str,
-    file: Path | None,
+    files: tuple[Path, ...],
     url: str | None,
     connection: str | None,
-    table: str | None,
+    tables: tuple[str, ...],
     token_variable: str | None,
     entity: str | None,
     key: str | None,
@@ -61,58 +78,76 @@ def source(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Look at what the source NAME sends, and propose contract, staging model and checks.
+    """Look at what the source NAME sends, and propose contract, staging models and checks.
 
-    Give a file, a URL or a table of a database; on a terminal it asks for a file. What it proposes
+    Give files, a URL or tables of a database; on a terminal it asks for a file. What it proposes
     is shown as a diff before it is written. docs/guides/new_source.md goes through it.
     """
-    if not (file or url or connection) and sys.stdin.isatty():
-        file = Path(click.prompt("A file as the source sends it"))
-    if sum(map(bool, (file, url, connection))) != 1 or bool(connection) != bool(table):
+    if not (files or url or connection) and sys.stdin.isatty():
+        files = (Path(click.prompt("A file as the source sends it")),)
+    if sum(map(bool, (files, url, connection))) != 1 or bool(connection) != bool(tables):
         raise click.UsageError("Give one of --file, --url, and --connection with --table.")
-    if land and not file:
+    if land and not files:
         raise click.UsageError("--land is for --file: others are fetched by `sluice ingest`.")
-    origin = str(table or (url or "").partition("?")[0].rsplit("/", 1)[-1] or (file or Path()).name)
-    proposal = _proposal(
-        name, _entity(name, entity, origin), file, url, connection, table, token_variable, key,
-        owner, tier, freshness_hours,
-    )  # fmt: skip
-    written = _texts(proposal)
-    _show(proposal, written)
-    if dry_run:
+    sent = _sent(files)
+    origins: list[tuple[Path | None, str | None]] = [(each, None) for each in sent]
+    origins += [(None, each) for each in tables] or ([(None, None)] if url else [])
+    if len(origins) > 1 and (entity or key):
+        raise click.UsageError("--entity and --key are for one file or table at a time.")
+    proposals = []
+    for file, table in origins:
+        address = (url or "").partition("?")[0].rsplit("/", 1)[-1]
+        origin = _stem(file) if file else str(table or address)
+        proposals.append(
+            _proposal(
+                name, _entity(name, entity, origin), file, url, connection, table, token_variable,
+                key, owner, tier, freshness_hours,
+            )
+        )  # fmt: skip
+    _refuse_twice([each.entity for each in proposals])
+    from ingestion.blueprint import files as texts_of
+
+    texts = texts_of(proposals)
+    for each in proposals:
+        _tell(each)
+    if not agreed(texts, dry_run=dry_run, yes=yes):
         return
-    if not yes and not click.confirm("Write these files?", default=True):
-        raise SluiceError("Nothing was written.", remedy="Run it again with other flags.")
-    write(PROJECT_ROOT, written)
-    say(f"✓ {len(written)} files written")
-    if file and (land or (not yes and click.confirm("Land the file, too?", default=True))):
-        say(f"✓ {land_file(settings(), proposal, file)}")
-    for note in _next_steps(proposal):
+    refuse_existing(texts)
+    write(texts)
+    if sent and (land or (not yes and click.confirm("Land what was sent, too?", default=True))):
+        for each, file in zip(proposals, sent, strict=True):
+            say(f"✓ {land_file(settings(), each, file)}")
+    for note in _next_steps(proposals[0]):
         say(note)
 
 
-def write(root: Path, texts: Mapping[PurePosixPath, str]) -> None:
-    """All of them or none; nothing that is there is touched."""
-    there = [str(path) for path in texts if (root / path).exists()]
-    if there:
+def _sent(files: Sequence[Path]) -> list[Path]:
+    """Of a folder one file of each name, numbers and dates apart: the last is what is sent now."""
+    found: list[Path] = []
+    for each in files:
+        if not each.is_dir():
+            found.append(each)
+            continue
+        inside = sorted(path for path in each.iterdir() if path.is_file() and path.name[0] != ".")
+        if not inside:
+            raise SluiceError(f"{each} holds no file.", remedy="Name a folder of files as sent.")
+        found += {_stem(path): path for path in inside}.values()
+    return found
+
+
+def _stem(file: Path) -> str:
+    """leads_2026-03-01.csv → leads"""
+    stem = file.name.split(".")[0]
+    return stem.rstrip("0123456789-_") or stem
+
+
+def _refuse_twice(entities: Sequence[str]) -> None:
+    twice = sorted({each for each in entities if entities.count(each) > 1})
+    if twice:
         raise SluiceError(
-            f"{', '.join(there)} exists already; nothing was written.",
-            remedy="Give the source another name, or add to its files by hand: "
-            "--dry-run shows what would stand in them.",
+            f"{', '.join(twice)} would be there twice.",
+            remedy="Name the files one by one: each entity has one.",
         )
-    done: list[Path] = []
-    try:
-        for path, text in texts.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            done.append(root / path)
-            (root / path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        for each in done:
-            each.unlink(missing_ok=True)
-        raise SluiceError(
-            f"{error.filename} cannot be written: {error.strerror}; nothing was kept.",
-            remedy="Free some space, or mend the rights of the folder.",
-        ) from error
 
 
 def land_file(here: Settings, proposal: Proposal, file: Path) -> str:
@@ -173,8 +208,7 @@ def _proposal(
         received = look_at_file(file)
         connector = {"kind": "files", "url": f"${{env:{variable}_DROP_URL}}"}
         takes = received.declared.model_dump(exclude_defaults=True)
-        stem = re.sub(r"[^A-Za-z0-9_.-]", "?", file.name.split(".")[0])
-        its = {**takes, "pattern": f"{stem.rstrip('0123456789-_') or stem}*"}
+        its = {**takes, "pattern": f"{re.sub(r'[^A-Za-z0-9_.-]', '?', _stem(file))}*"}
     elif url:
         page = first_page(name, url, *_token(token_variable))
         received, notes = look_at_lines(page.lines), page.notes
@@ -201,19 +235,7 @@ def _token(variable: str | None) -> tuple[str, str]:
     return os.environ[variable], variable
 
 
-def _texts(proposal: Proposal) -> Mapping[PurePosixPath, str]:
-    from ingestion.blueprint import files
-
-    return files(proposal)
-
-
-def _show(proposal: Proposal, texts: Mapping[PurePosixPath, str]) -> None:
-    for path, text in texts.items():
-        for line in difflib.unified_diff(
-            [], text.splitlines(), "/dev/null", str(path), lineterm=""
-        ):
-            say(line, "green" if line.startswith("+") and not line.startswith("+++") else "")
-    say()
+def _tell(proposal: Proposal) -> None:
     say(f"{proposal.source}.{proposal.entity}: {proposal.received.profile.rows:,} rows, "
         f"{len(proposal.columns)} columns, key {', '.join(proposal.key) or '(none)'}")  # fmt: skip
     for note in proposal.notes:

@@ -2,77 +2,78 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
+from catalog.yaml_lines import WIDTH, entry, scalar, sentence, whole
+from ingestion.contracting.promises import Promise, PromisedColumn
+from ingestion.contracting.source_yaml import written
+from ingestion.contracts import Contract
 from ingestion.proposal import Proposal, Proposed
-from warehouse.schemas import IN_YAML
 
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
-_WORDS: Final = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
-_WIDE: Final = 100
 _WATCHED: Final = 5
 
 
-def files(proposal: Proposal) -> Mapping[PurePosixPath, str]:
-    """By its place in the repository the text of each file."""
-    models = PurePosixPath("dbt_project/models")
-    staging = models / "staging" / proposal.source / proposal.model
-    checks = PurePosixPath("quality/checks")
-    return {
-        models / "raw" / f"{proposal.source}.yml": contract_text(proposal),
-        staging.with_name(f"{proposal.model}.sql"): model_text(proposal),
-        staging.with_name(f"{proposal.model}.yml"): model_yaml(proposal),
-        checks / "raw" / f"{proposal.source}.{proposal.entity}.yml": raw_checks(proposal),
-        checks / "staging" / f"{proposal.model}.yml": staging_checks(proposal),
-    }
+def files(proposals: Sequence[Proposal]) -> Mapping[PurePosixPath, str]:
+    """Of one source, by its place in the repository, the text of each file."""
+    models, checks = PurePosixPath("dbt_project/models"), PurePosixPath("quality/checks")
+    source = proposals[0].source
+    found = {models / "raw" / f"{source}.yml": contract_text(proposals)}
+    for each in proposals:
+        staging = models / "staging" / source / each.model
+        found |= {
+            staging.with_name(f"{each.model}.sql"): model_text(each),
+            staging.with_name(f"{each.model}.yml"): model_yaml(each),
+            checks / "raw" / f"{source}.{each.entity}.yml": raw_checks(each),
+            checks / "staging" / f"{each.model}.yml": staging_checks(each),
+        }
+    return found
 
 
-def contract_text(proposal: Proposal) -> str:
+def contract_text(proposals: Sequence[Proposal]) -> str:
+    connectors = {each.entity: each.entity_connector for each in proposals}
+    return written([_promise(each) for each in proposals], proposals[0].connector, connectors)
+
+
+def _promise(proposal: Proposal) -> Promise:
     received = proposal.received
-    head = [
-        "version: 2",
-        "",
-        f"# The contract of {proposal.source} (app.yml says what the keys below `meta` mean).",
-        "sources:",
-        f"  - name: {proposal.source}",
-        f"    description: {sentence(_sentence(proposal))}",
-        '    database: "{{ target.database }}"',
-        f'    schema: "{IN_YAML}raw_{proposal.source}"',
-        "    config:",
-        "      meta:",
-        f"        owner: {scalar(proposal.owner)}",
-        f"        tier: {proposal.tier}",
-        "        classification: internal",
-        *_connector(proposal.connector, "        "),
-        "    tables:",
-        f"      - name: {proposal.entity}",
-        f"        description: {_raw_grain(proposal)}",
-        "        config:",
-        "          meta:",
-        f"            format: {received.format}",
-    ]
-    if received.format == "csv" and received.delimiter != ",":
-        head.append(f"            delimiter: {json.dumps(received.delimiter)}")
-    head += [
-        f"            key: [{', '.join(proposal.key)}]",
-        *_connector(proposal.entity_connector, "            "),
-        "            change_log: false",
-        "            on_drift: evolve",
-        f"            service_level: {{freshness_hours: {proposal.freshness_hours}}}",
-        "        columns:",
-    ]
-    return _text([*head, *(line for c in proposal.columns for line in _contract_column(c))])
+    return Promise(
+        contract=Contract(
+            source=proposal.source,
+            entity=proposal.entity,
+            schema=f"raw_{proposal.source}",
+            format=received.format,
+            on_drift="evolve",
+            columns=(),
+            delimiter=received.delimiter if received.format == "csv" else ",",
+            key=tuple(proposal.key),
+        ),
+        columns=tuple(
+            PromisedColumn(
+                name=column.name,
+                data_type=column.data_type,
+                is_required=column.is_required,
+                aliases=(column.alias,) if column.alias else (),
+                classification="personal" if column.personal else "internal",
+                description=_described(column),
+            )
+            for column in proposal.columns
+        ),
+        owner=proposal.owner,
+        tier=proposal.tier,
+        freshness_hours=proposal.freshness_hours,
+        description=_raw_grain(proposal),
+        source_description=_sentence(proposal),
+    )
 
 
 def model_text(proposal: Proposal) -> str:
     keys = proposal.key or _comparable(proposal)
     order = [f"{proposal.newest} desc"] if proposal.newest else []
     order += ["_batch_id desc", "_row_number desc"]
-    return _text(
+    return whole(
         [
             f"-- {_grain(proposal)}",
             "with deliveries as (",
@@ -126,7 +127,7 @@ def model_yaml(proposal: Proposal) -> str:
             lines.append("        config: {meta: {classification: personal}}")
         if (column.name,) == proposal.key:
             lines.append("        data_tests: [unique, not_null]")
-    return _text(lines)
+    return whole(lines)
 
 
 def raw_checks(proposal: Proposal) -> str:
@@ -146,11 +147,11 @@ def raw_checks(proposal: Proposal) -> str:
             "    checks:",
             "      # A new value is news, not a reason to stop while it is rare.",
             "      - invalid:",
-            *_listed("valid_values", column.seen.values, "          "),
+            *entry("valid_values", column.seen.values, 10),
             "          threshold: {metric: percent, must_be_less_than: 5, "
             "additional: {level: warn, must_be: 0}}",
         ]
-    return _text(lines)
+    return whole(lines)
 
 
 def staging_checks(proposal: Proposal) -> str:
@@ -161,19 +162,7 @@ def staging_checks(proposal: Proposal) -> str:
         own = [*(_gaps(column) if column in watched else []), *_range(column)]
         if own and column.name not in proposal.key:
             checked += [f"  - name: {column.name}", "    checks:", *own]
-    return _text(lines + (["columns:", *checked] if checked else []))
-
-
-def scalar(text: str) -> str:
-    """A YAML string within braces or brackets: bare where that is safe, else in quotes."""
-    is_bare = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if is_bare else json.dumps(text, ensure_ascii=False)
-
-
-def sentence(text: str) -> str:
-    """A YAML string on a line of its own, where commas and the full stop do no harm."""
-    is_bare = _PLAIN.fullmatch(text.removesuffix(".").replace(", ", " "))
-    return text if is_bare else json.dumps(text, ensure_ascii=False)
+    return whole(lines + (["columns:", *checked] if checked else []))
 
 
 def _sentence(proposal: Proposal) -> str:
@@ -205,43 +194,9 @@ def _comparable(proposal: Proposal) -> Sequence[str]:
 
 def _argument(words: Sequence[str]) -> list[str]:
     one_line = f"        [{', '.join(repr(word) for word in words)}],"
-    if len(one_line) <= _WIDE:
+    if len(one_line) <= WIDTH:
         return [one_line]
     return ["        [", *(f"            {word!r}," for word in words), "        ],"]
-
-
-def _connector(declared: Mapping[str, Any], indent: str) -> list[str]:
-    if not declared:
-        return []
-    one_line = f"{indent}connector: {_flow(declared)}"
-    if len(one_line) <= _WIDE:
-        return [one_line]
-    return [
-        f"{indent}connector:",
-        *(f"{indent}  {name}: {_flow(value)}" for name, value in declared.items()),
-    ]
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name}: {_flow(each)}' for name, each in value.items())}}}"
-    return scalar(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _contract_column(column: Proposed) -> list[str]:
-    meta: list[str] = []
-    if column.is_required:
-        meta.append("required: true")
-    if column.alias:
-        meta.append(f"aliases: [{scalar(column.alias)}]")
-    if column.personal:
-        meta.append("classification: personal")
-    lines = [
-        f"          - name: {column.name}",
-        f"            data_type: {column.data_type}",
-        f"            description: {sentence(_described(column))}",
-    ]
-    return [*lines, f"            config: {{meta: {{{', '.join(meta)}}}}}"] if meta else lines
 
 
 def _described(column: Proposed) -> str:
@@ -252,7 +207,7 @@ def _described(column: Proposed) -> str:
     if column.personal or not values or any(set(value) & set("{}%#") for value in values):
         return first
     listed = f"{', '.join(values[:-1])} or {values[-1]}."
-    return listed if len(listed) <= _WIDE else first
+    return listed if len(listed) <= WIDTH else first
 
 
 def _gaps(column: Proposed) -> list[str]:
@@ -272,15 +227,3 @@ def _range(column: Proposed) -> list[str]:
     if not re.fullmatch(counts, column.name):
         return []
     return [f"      - invalid: {{name: negative {column.name}, valid_min: 0}}"]
-
-
-def _listed(name: str, values: Iterable[str], indent: str) -> list[str]:
-    quoted = [scalar(value) for value in values]
-    one_line = f"{indent}{name}: [{', '.join(quoted)}]"
-    if len(one_line) <= _WIDE:
-        return [one_line]
-    return [f"{indent}{name}:", *(f"{indent}  - {value}" for value in quoted)]
-
-
-def _text(lines: Iterable[str]) -> str:
-    return "\n".join(lines) + "\n"

@@ -2,54 +2,62 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-import yaml
-
+from catalog.yaml_lines import described, entry, flow, scalar, whole
 from ingestion.contracting.promises import Promise, PromisedColumn
 from ingestion.contracts import MAX_LINE_BYTES
 from warehouse.schemas import IN_YAML
 
-WIDTH: Final = 100
 
+def written(
+    promises: Sequence[Promise],
+    connector: Mapping[str, Any] | None = None,
+    connectors: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """The file of one source; what most of it shares stands once, at the top.
 
-def written(promises: Sequence[Promise]) -> str:
-    """The file of one source; what most of it shares stands once, at the top."""
+    `connector` says how the source comes in, and `connectors` what each entity adds to it.
+    """
     first = promises[0]
     classification = Counter(each.classification for each in promises).most_common(1)[0][0]
     meta: dict[str, Any] = {"owner": first.owner} if first.owner else {}
     meta |= {} if first.tier is None else {"tier": first.tier}
     meta |= {"classification": classification}
+    meta |= {"connector": connector} if connector else {}
     lines = [
         "version: 2",
         "",
         f"# The contract of {first.contract.source} (app.yml says what the keys mean).",
         "sources:",
         f"  - name: {first.contract.source}",
-        *_described(first.source_description, 4),
+        *described(first.source_description, 4),
         '    database: "{{ target.database }}"',
         f'    schema: "{IN_YAML}{first.contract.schema}"',
         "    config:",
         "      meta:",
-        *(f"        {key}: {_flow(value)}" for key, value in meta.items()),
+        *(line for key, value in meta.items() for line in entry(key, value, 8)),
         "    tables:",
     ]
     for number, promise in enumerate(promises):
         lines += [""] if number else []
-        lines += _table(promise, classification)
-    return "\n".join([*lines, ""])
+        lines += _table(promise, classification, (connectors or {}).get(promise.contract.entity))
+    return whole(lines)
 
 
-def _table(promise: Promise, classification: str) -> Iterator[str]:
+def _table(
+    promise: Promise, classification: str, connector: Mapping[str, Any] | None
+) -> Iterator[str]:
     contract = promise.contract
     meta: dict[str, Any] = {"format": contract.format}
     if promise.classification != classification:
         meta["classification"] = promise.classification
     if contract.key:
         meta["key"] = list(contract.key)
+    if connector:
+        meta["connector"] = connector
     meta |= {"change_log": promise.change_log, "on_drift": contract.on_drift}
     if contract.delimiter != ",":
         meta["delimiter"] = contract.delimiter
@@ -59,18 +67,19 @@ def _table(promise: Promise, classification: str) -> Iterator[str]:
         hours = promise.freshness_hours
         meta["service_level"] = {"freshness_hours": int(hours) if hours == int(hours) else hours}
     yield f"      - name: {contract.entity}"
-    yield from _described(promise.description, 8)
+    yield from described(promise.description, 8)
     yield "        config:"
     yield "          meta:"
-    yield from (f"            {key}: {_flow(value)}" for key, value in meta.items())
+    for key, value in meta.items():
+        yield from entry(key, value, 12)
     yield "        columns:"
     for column in promise.columns:
-        yield f"          - name: {_flow(column.name)}"
+        yield f"          - name: {scalar(column.name)}"
         yield f"            data_type: {column.data_type}"
-        yield from _described(column.description, 12)
+        yield from described(column.description, 12)
         said = _column_meta(column, promise.classification)
         if said:
-            yield f"            config: {_flow({'meta': said})}"
+            yield f"            config: {flow({'meta': said})}"
 
 
 def _column_meta(column: PromisedColumn, classification: str) -> Mapping[str, Any]:
@@ -84,28 +93,3 @@ def _column_meta(column: PromisedColumn, classification: str) -> Mapping[str, An
     if column.deprecated_on is not None:
         said["deprecated_on"] = column.deprecated_on.isoformat()
     return said
-
-
-def _described(text: str, indent: int) -> Iterator[str]:
-    if not text:
-        return
-    line = f"{' ' * indent}description: {_flow(text)}"
-    if len(line) <= WIDTH or " ".join(text.split()) != text:
-        yield line
-        return
-    yield f"{' ' * indent}description: >-"
-    inner = " " * (indent + 2)
-    yield from textwrap.wrap(
-        text, WIDTH, initial_indent=inner, subsequent_indent=inner,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-
-
-def _flow(value: Any) -> str:
-    """On one line."""
-    style = '"' if isinstance(value, str) and ("\n" in value or "{{" in value) else None
-    text = yaml.safe_dump(
-        value, default_flow_style=True, default_style=style, width=2**30,
-        sort_keys=False, allow_unicode=True,
-    )  # fmt: skip
-    return text.removesuffix("\n").removesuffix("\n...")

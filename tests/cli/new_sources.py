@@ -61,13 +61,25 @@ class Copy:
         return (self.folder / path).read_text()
 
 
-def copy_house(folder: Path, environment: Mapping[str, str]) -> Copy:
-    """Without the sample company: who adopts the house begins so."""
+def copy_house(folder: Path, environment: Mapping[str, str], data: Path) -> Copy:
+    """The whole of it, with data of its own."""
     unwanted = shutil.ignore_patterns("__pycache__", "target", "logs")
     for part in PARTS:
         shutil.copytree(PROJECT_ROOT / part, folder / part, ignore=unwanted)
     for name in FILES:
         shutil.copy(PROJECT_ROOT / name, folder / name)
+    places = {
+        "SLUICE_DATA_DIR": str(data),
+        "SLUICE_DAGSTER_HOME": str(folder / "dagster"),
+        "SLUICE_REPORT": "never",
+        "COLUMNS": "160",
+    }
+    return Copy(folder, {**environment, **places})
+
+
+def empty_house(folder: Path, environment: Mapping[str, str]) -> Copy:
+    """Without the sample company: who adopts the house begins so."""
+    house = copy_house(folder, environment, folder / "data")
     for layer in ("staging", "curated", "marts", "metrics"):
         shutil.rmtree(folder / "dbt_project" / "models" / layer)
         shutil.rmtree(folder / "quality" / "checks" / layer)
@@ -77,13 +89,7 @@ def copy_house(folder: Path, environment: Mapping[str, str]) -> Copy:
     ]:
         if path.name.split(".")[0] != "platform":
             path.unlink()
-    data = {
-        "SLUICE_DATA_DIR": str(folder / "data"),
-        "SLUICE_DAGSTER_HOME": str(folder / "dagster"),
-        "SLUICE_REPORT": "never",
-        "COLUMNS": "160",
-    }
-    return Copy(folder, {**environment, **data})
+    return house
 
 
 def outsiders(folder: Path) -> dict[str, Path]:

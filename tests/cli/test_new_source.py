@@ -17,7 +17,7 @@ import duckdb
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 import yaml
-from new_sources import PUBLIC, Copy, copy_house, guide, outsiders
+from new_sources import PUBLIC, Copy, empty_house, guide, outsiders
 
 from ingestion.proposal import propose
 from ingestion.received import look_at_file
@@ -27,12 +27,12 @@ TOKEN = "a-token-that-only-tests-use"
 KEYS = {
     "people": "key kunden_id", "shop": "key order_id", "lab": "key id", 
     "meters": "key device", "helpdesk": "key ticket_id",
-    "api": "key id", "erp": "key invoice_no",
+    "api": "key id", "erp": "key invoice_no", "team": "key desk_id",
 }  # fmt: skip
 ROWS = {
     "people__kunden": 60, "shop__orders": 50, "lab__wide": 30, 
     "meters__readings": 2, "helpdesk__tickets": 3, "api__tickets": 3,
-    "erp__invoices": 2,
+    "erp__invoices": 2, "erp__payments": 1, "team__desks": 2, "team__rooms": 1,
 }  # fmt: skip
 
 
@@ -63,7 +63,18 @@ def database(path: Path) -> str:
         connection.execute("create table invoices (invoice_no text, total real, updated_at text)")
         connection.execute("insert into invoices values ('A1', 9.5, '2026-01-01T00:00:00Z')")
         connection.execute("insert into invoices values ('A2', 3, '2026-01-02T00:00:00Z')")
+        connection.execute("create table payments (payment_id text, invoice_no text)")
+        connection.execute("insert into payments values ('P1', 'A1')")
     return f"sqlite:///{path}"
+
+
+def team(folder: Path) -> Path:
+    """A folder as it is dropped: two entities, one of them with yesterday's file, too."""
+    folder.mkdir()
+    (folder / "desks_2026-01-01.csv").write_text("desk_id,floor\nd1,1\n")
+    (folder / "desks_2026-01-02.csv").write_text("desk_id,floor\nd1,1\nd2,3\n")
+    (folder / "rooms.jsonl").write_text('{"room_id": "r1", "seats": 4}\n')
+    return folder
 
 
 @dataclass(frozen=True)
@@ -82,11 +93,12 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
     url = database(folder / "erp.db")
     secrets = {"API_TOKEN": TOKEN, "API_KEY": "s3cret", "ERP_URL": url}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
-    house, files = copy_house(folder / "house", {**kept, **secrets}), outsiders(folder / "sent")
+    house, files = empty_house(folder / "house", {**kept, **secrets}), outsiders(folder / "sent")
     with api() as address:
         given = {name: ["--file", str(path), "--land"] for name, path in files.items()}
         given["api"] = ["--url", f"{address}?key=s3cret", "--token-variable", "API_TOKEN"]
-        given["erp"] = ["--connection", url, "--table", "invoices"]
+        given["erp"] = ["--connection", url, "--table", "invoices", "--table", "payments"]
+        given["team"] = ["--file", str(team(folder / "team")), "--land"]
         other = str(PUBLIC / "airports.csv")
         commands = [["new", "source", name, *words, "--yes"] for name, words in given.items()]
         done = house.many(
