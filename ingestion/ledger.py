@@ -35,6 +35,10 @@ _TABLES = (
     f"""create table if not exists {SCHEMA}.set_aside (
         file varchar, source varchar, entity varchar, because varchar, set_aside_at timestamptz
     )""",
+    f"""create table if not exists {SCHEMA}.let_go (
+        part varchar, source varchar, entity varchar, file varchar, received_on date,
+        row_count bigint, size_bytes bigint, marked_at timestamptz, removed_at timestamptz
+    )""",
     f"create table if not exists {SCHEMA}.log_position (kind varchar, read_until timestamptz)",
 )
 

@@ -7,6 +7,7 @@ import dagster as dg
 from catalog import audiences
 from catalog.catalog import Catalog
 from orchestration.progress import say
+from orchestration.retaining import retain
 from orchestration.retrying import told
 from orchestration.scope import UNCHANGED, is_due_only
 from orchestration.specs import published_key, published_spec
@@ -35,6 +36,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         if is_due_only(context) and shows_already(settings(), plan):
             say(context, "✓ publish: consumers see all of it already")
             tell_people(lambda line: say(context, line))
+            retain(settings(), catalog, lambda line: say(context, line))
             for dataset in catalog.public():
                 if any(each.fresh for each in plan if each.name == dataset.name):
                     yield dg.MaterializeResult(asset_key=published_key(dataset), metadata=UNCHANGED)
@@ -45,6 +47,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         note = f", {len(stale)} stay as they were" if stale else ""
         say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
         tell_people(lambda line: say(context, line))
+        retain(settings(), catalog, lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
         for dataset in catalog.public():
             if dataset.name in fresh:
