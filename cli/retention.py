@@ -69,7 +69,7 @@ def apply(as_json: bool) -> None:
 def accept(model: str, because: str, by: str) -> None:
     """Take the loss of rows that only MODEL still has: it may be built whole without them."""
     from catalog.catalog import load_catalog
-    from ingestion.retention.removal import forget_seal
+    from ingestion.retention.removal import LOG_KIND, forget_seal
     from warehouse import platform_log
     from warehouse.workshop import connect, writing
 
@@ -84,13 +84,8 @@ def accept(model: str, because: str, by: str) -> None:
             f"{dataset.name} has no days that raw cannot give it again.",
             remedy="It can be built whole as it is.",
         )
-    event = {
-        "what": "accepted_loss",
-        "dataset": dataset.key,
-        "row_count": days,
-        "because": f"{by}: {because}",
-    }
-    platform_log.append(settings(), "heals", [event])
+    said = f"{by} lets {dataset.key} lose {days:,} days that raw cannot give it again: {because}"
+    platform_log.append(settings(), LOG_KIND, [{"outcome": "loss_accepted", "reason": said}])
     say(f"✓ {dataset.name} may be built whole; {days:,} days of it will be gone then.")
 
 

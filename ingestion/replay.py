@@ -93,7 +93,7 @@ def replay_source(
         )
         for entity in contracts
     }
-    result = LoadResult(source, entities, (), (), time.monotonic() - started)
+    result = LoadResult(source, entities, (), (), time.monotonic() - started, len(staying))
     log_replay(settings, source, [(e, load.rows, load.quarantined) for e, load in entities.items()])
     return result
 

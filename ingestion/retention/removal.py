@@ -120,6 +120,7 @@ def _mark(connection: Connection, items: Iterable[Item], now: datetime) -> None:
         for each in items
     ]
     columns = ", ".join(rows[0])
+    values = columns.replace("received_on", "cast(received_on as date)")
     with registered(connection, "sluice_going", pa.Table.from_pylist(rows)):
         # A file that came back, from a backup for instance, goes again.
         connection.execute(
@@ -127,7 +128,7 @@ def _mark(connection: Connection, items: Iterable[Item], now: datetime) -> None:
                 where (part, file) in (select part, file from sluice_going)"""
         )
         connection.execute(
-            f"insert into {SCHEMA}.let_go ({columns}) select {columns} from sluice_going"
+            f"insert into {SCHEMA}.let_go ({columns}) select {values} from sluice_going"
         )
 
 

@@ -108,11 +108,10 @@
     {%- if ordinals and is_whole -%}
         {%- set date_of = modules.datetime.date.fromordinal -%}
         {{ exceptions.raise_compiler_error(
-            model.name ~ ' stays as it is: built whole, it would lose rows of ' ~ ordinals | unique | list | length
-            ~ ' days (' ~ date_of(ordinals | min) ~ ' to ' ~ date_of(ordinals | max) ~ '). By the retention of '
-            ~ inputs | unique | sort | join(', ') ~ ', these are gone from raw. Where landing has them, `sluice replay '
-            ~ inputs[0].split('.')[0] ~ '` puts them back; or take the loss: `sluice retention accept ' ~ model.name
-            ~ ' --because …`. Then build again.') }}
+            model.name ~ ' stays as it is: by the retention of ' ~ inputs | unique | sort | join(', ')
+            ~ ', rows of ' ~ ordinals | unique | list | length ~ ' days (' ~ date_of(ordinals | min) ~ ' to '
+            ~ date_of(ordinals | max) ~ ') are gone from raw; built whole, it would lose them. `sluice replay '
+            ~ inputs[0].split('.')[0] ~ '` puts back what landing has; `sluice retention accept` takes the loss.') }}
     {%- endif -%}
     {{- return(ordinals) -}}
 {% endmacro %}
