@@ -84,9 +84,18 @@ def accept(model: str, because: str, by: str) -> None:
             f"{dataset.name} has no days that raw cannot give it again.",
             remedy="It can be built whole as it is.",
         )
-    said = f"{by} lets {dataset.key} lose {days:,} days that raw cannot give it again: {because}"
-    platform_log.append(settings(), LOG_KIND, [{"outcome": "loss_accepted", "reason": said}])
-    say(f"✓ {dataset.name} may be built whole; {days:,} days of it will be gone then.")
+    events = [
+        {
+            "outcome": "loss_accepted",
+            "source": entity.partition(".")[0],
+            "entity": entity.partition(".")[2],
+            "reason": f"{by} lets {dataset.key} lose {count:,} days: {because}",
+        }
+        for entity, count in days.items()
+    ]
+    platform_log.append(settings(), LOG_KIND, events)
+    lost = max(days.values())
+    say(f"✓ {dataset.name} may be built whole; {lost:,} days of it will be gone then.")
 
 
 def _planned() -> Plan:

@@ -63,15 +63,18 @@ def let_go(settings: Settings, connection: Connection, planned: Plan) -> tuple[R
     return _finish(settings, connection)
 
 
-def forget_seal(connection: Connection, model: str) -> int:
-    """Take the loss: this model may be built without the rows that only it has. Gives its days."""
+def forget_seal(connection: Connection, model: str) -> Mapping[str, int]:
+    """Take the loss: this model may be built without the rows that only it has.
+
+    Gives the number of days by entity.
+    """
     if not exists(connection, BOOKS, "sealed"):
-        return 0
-    [[days]] = connection.execute(
-        f"select count(distinct partition_on) from {BOOKS}.sealed where model = ?", [model]
+        return {}
+    days = connection.execute(
+        f"select input, count(*) from {BOOKS}.sealed where model = ? group by input", [model]
     ).fetchall()
     connection.execute(f"delete from {BOOKS}.sealed where model = ?", [model])
-    return int(days)
+    return {str(entity): int(count) for entity, count in days}
 
 
 def put_back_in_raw(connection: Connection, source: str, files: Iterable[str]) -> None:

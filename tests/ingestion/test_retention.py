@@ -207,7 +207,7 @@ def test_raw_rows_go_when_every_model_has_them_and_their_days_are_sealed(dock: D
     assert dock.column(SEALED) == []
     assert applied(dock, TOUCHED) == ()
     with closing(connect(dock.settings)) as connection:
-        assert removal.forget_seal(connection, "stg_orders") == 0
+        assert removal.forget_seal(connection, "stg_orders") == {}
 
 
 @BOTH
