@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.catalog import Catalog
 from catalog.classification import personal_columns
+from catalog.leaks import called_rightly, kept_back
 from catalog.policy import access_of, load_policy
 from warehouse.audiences import Audience
 from warehouse.publish import PublicTable
@@ -18,6 +19,7 @@ from warehouse.snapshot_rows.views import Seen
 
 def seen(settings: Settings, catalog: Catalog) -> dict[str, Seen]:
     """By public table, its personal columns and its audiences."""
+    catalog = called_rightly(catalog, kept_back(settings))
     policy = load_policy(settings)
     writes = {name: each.writes for name, each in policy.roles.items()}
     return seen_of(catalog, access_of(catalog, policy), writes)

@@ -62,16 +62,13 @@ Lineage = Mapping[str, Flow]
 def load_lineage(settings: Settings, catalog: Catalog) -> Lineage:
     """The lineage of the project as it stands; nothing is compiled when no file has changed."""
     path = settings.dbt_target_path / "lineage.json"
-    known = _read(path)
-    state = f"{dbt.fingerprint()}:{settings.target}:{_own_checksum()}"
-    if known.get("state") == state:
-        return {key: _flow(each) for key, each in known["models"].items()}
+    state = state_of(settings, READERS)
+    known = remembered(path, state)
+    if known is not None:
+        return {key: _flow(each) for key, each in known.items()}
     sql = dbt.compiled(settings, {MARK_VARIABLE: anonymising.MARK})
     found = lineage_of(catalog, sql, settings.target)
-    models = {key: _plain(flow) for key, flow in found.items()}
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps({"state": state, "models": models}))
-    aside.replace(path)
+    remember(path, state, {key: _plain(flow) for key, flow in found.items()})
     return found
 
 
@@ -206,19 +203,27 @@ def _as_relation(key: str, columns: Iterable[str], rest: Taint | None = None) ->
     return Relation(tuple((name, {Ref(key, name): "same"}) for name in columns), rest)
 
 
-def _own_checksum() -> str:
-    """Another way of reading makes earlier readings worthless."""
+def state_of(settings: Settings, readers: Iterable[str]) -> str:
+    """Changes with any file of the project, and with our own way of reading it."""
     digest = hashlib.sha256(version("sqlglot").encode())
-    for name in READERS:
+    for name in readers:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    return digest.hexdigest()
+    return f"{dbt.fingerprint()}:{settings.target}:{digest.hexdigest()}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def remembered(path: Path, state: str) -> dict[str, Any] | None:
+    """What was found out of the project in this state."""
     try:
-        return dict(json.loads(path.read_text()))
+        known = dict(json.loads(path.read_text()))
     except (OSError, ValueError):
-        return {}
+        return None
+    return dict(known["found"]) if known.get("state") == state and "found" in known else None
+
+
+def remember(path: Path, state: str, found: Mapping[str, Any]) -> None:
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps({"state": state, "found": found}))
+    aside.replace(path)
 
 
 def _plain(flow: Flow) -> dict[str, Any]:

@@ -206,6 +206,25 @@ def _workshop(name: str) -> Finding:
     return Finding(name, True, f"opens ({where(settings())})")
 
 
+def _retention(name: str) -> Finding:
+    from ingestion.retention.horizon import horizons
+    from ingestion.retention.planning import has_policy
+    from warehouse.workshop import connect, is_begun, is_writing
+
+    policy = "by policy some goes" if has_policy(settings()) else "everything is kept"
+    if not is_begun(settings()) or is_writing(settings()) is not None:
+        return Finding(name, True, policy)
+    with closing(connect(settings(), read_only=True)) as connection:
+        found = horizons(connection)
+    text = "; ".join(map(str, found)) or policy
+    if any(each.late for each in found):
+        remedy = "No model has these rows: docs/guides/retention.md says how they come in."
+        return Finding(name, False, text, remedy)
+    if any(each.unfinished for each in found):
+        return Finding(name, False, text, "`sluice retention apply` carries on.")
+    return Finding(name, True, text)
+
+
 def _published(name: str) -> Finding:
     from warehouse import snapshots
 
@@ -272,6 +291,7 @@ CHECKS: tuple[tuple[str, Callable[[str], Finding]], ...] = (
     ("check files", _check_files),
     ("service levels", _service_levels),
     ("workshop", _workshop),
+    ("retention", _retention),
     ("published", _published),
     ("notifications", _notifications),
     ("secrets", _secrets),

@@ -98,6 +98,9 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
         else:
             assert source is not None
             result = replay_source(settings(), connection, source)
+            if result.refused:
+                first = result.refused[0]
+                raise GateClosedError(f"Nothing is replayed. {result}", remedy=first.remedy)
             told = [
                 {"source": source, "entity": entity, **vars(each)}
                 for entity, each in result.entities.items()
@@ -107,6 +110,11 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
                 f"{each.quarantined} quarantined"
                 for entity, each in result.entities.items()
             ]
+            if result.staying:
+                lines.append(
+                    f"{source}: {result.staying:,} files that landing has let go stay in raw as "
+                    "they are"
+                )
     if as_json:
         say_json(told)
         return

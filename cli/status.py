@@ -23,6 +23,7 @@ def status(as_json: bool) -> None:
         "gates": _gates(),
         "incidents": _incidents(),
         "quarantine": _quarantine(),
+        "let_go": _let_go(),
         "writer": _writer(),
         "connectors": _connectors(),
     }
@@ -103,6 +104,19 @@ def _quarantine() -> list[dict[str, Any]] | str:
             return [vars(each) for each in quarantine.summary(connection)]
     except LockedError:
         return "a run is writing the warehouse: ask again when it has ended"
+
+
+def _let_go() -> list[str]:
+    from ingestion.retention.horizon import horizons
+    from warehouse.workshop import connect, is_begun
+
+    if not is_begun(settings()):
+        return []
+    try:
+        with closing(connect(settings(), read_only=True)) as connection:
+            return [str(each) for each in horizons(connection)]
+    except LockedError:
+        return []
 
 
 def _writer() -> dict[str, str] | None:
@@ -214,5 +228,10 @@ def _print(found: dict[str, Any]) -> None:
             ],
             numbers=["rows", "files"],
         )
+    if found["let_go"]:
+        say()
+        say("Let go by retention (a source's landing and raw reach no further back):")
+        for each in found["let_go"]:
+            say(f"  {each}")
     if found["connectors"]:
         _print_connectors(found["connectors"])

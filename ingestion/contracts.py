@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
+from ingestion.retention.policy import KEEPS_ALL, Retention, said_wrongly
 from warehouse.errors import ContractError
 from warehouse.schemas import IN_YAML, called
 from warehouse.settings import Settings
@@ -55,6 +56,7 @@ class Contract:
     on_drift: OnDrift = "evolve"
     delimiter: str = ","
     max_line_bytes: int = MAX_LINE_BYTES
+    retention: Retention = KEEPS_ALL
 
     @property
     def name(self) -> str:
@@ -171,6 +173,9 @@ def contract_of(file: str, source: Node, table: Node) -> Contract:
         where,
         f"its `schema:` must begin with {IN_YAML}, for this environment has a prefix",
     )
+    keeps = [meta_of(each).get("retention") or {} for each in (source, table)]
+    fault = next(filter(None, (said_wrongly(source_name, each) for each in keeps)), "")
+    _require(not fault, where, fault)
     contract = Contract(
         source=source_name,
         entity=entity,
@@ -181,6 +186,7 @@ def contract_of(file: str, source: Node, table: Node) -> Contract:
         on_drift=meta.get("on_drift", "evolve"),
         delimiter=str(meta.get("delimiter", ",")),
         max_line_bytes=int(meta.get("max_line_bytes", MAX_LINE_BYTES)),
+        retention=Retention(**keeps[0] | keeps[1], is_on_wall_clock=meta.get("clock") == "wall"),
     )
     _require(bool(columns), where, "it has no columns")
     _require(contract.format in FORMATS, where, f"format is none of {', '.join(FORMATS)}")

@@ -83,7 +83,8 @@ def _changed(settings: Settings, connection: Connection, source: str) -> list[Co
 
 def fingerprint(contract: Contract) -> str:
     """Changes with anything that decides whether a row fits."""
-    return hashlib.sha256(repr(sorted(asdict(contract).items())).encode()).hexdigest()[:16]
+    decides = {name: said for name, said in asdict(contract).items() if name != "retention"}
+    return hashlib.sha256(repr(sorted(decides.items())).encode()).hexdigest()[:16]
 
 
 def _told(settings: Settings, replay: QuarantineReplay) -> Healed:

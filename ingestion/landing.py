@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 import duckdb
 import fsspec
 
 from warehouse.settings import Settings
+
+# Beside the files of a day: the bytes as received, where a connector had to convert them.
+ORIGINALS: Final = ".original"
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,23 @@ class Landing:
         else:
             with self._filesystem.open(where, "rb") as stream:
                 yield cast(BinaryIO, stream)
+
+    def remove(self, path: str) -> None:
+        """A file, with the bytes that it was made from; what is not there is gone already."""
+        folder, _, name = path.rpartition("/")
+        originals = f"{folder}/{ORIGINALS}"
+        made_from = [
+            f"{originals}/{each}"
+            for each in self._names(originals)
+            if each.startswith(f"{name.partition('.')[0]}.")
+        ]
+        for each in (*made_from, path):
+            with suppress(FileNotFoundError):
+                self._filesystem.rm_file(f"{self.root}/{each}")
+        if self.is_local:
+            for empty in (originals, folder):
+                with suppress(OSError):
+                    Path(self.root, empty).rmdir()
 
     def readable_by(self, connection: duckdb.DuckDBPyConnection, path: str) -> str:
         """The place under which DuckDB itself finds this file."""

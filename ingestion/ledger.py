@@ -36,6 +36,10 @@ _TABLES = (
     """create table if not exists {schema}.set_aside (
         file varchar, source varchar, entity varchar, because varchar, set_aside_at timestamptz
     )""",
+    """create table if not exists {schema}.let_go (
+        part varchar, source varchar, entity varchar, file varchar, received_on date,
+        row_count bigint, size_bytes bigint, marked_at timestamptz, removed_at timestamptz
+    )""",
     "create table if not exists {schema}.log_position (kind varchar, read_until timestamptz)",
 )
 

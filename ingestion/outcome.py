@@ -42,6 +42,8 @@ class LoadResult:
     refused: tuple[Refusal, ...] = ()
     uncontracted: tuple[str, ...] = ()
     seconds: float = 0.0
+    staying: int = 0
+    """Files that a replay left as they are in raw, because landing has let them go."""
 
     def __str__(self) -> str:
         if self.refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -31,12 +31,15 @@ from ingestion.ledger import (
 )
 from ingestion.load import Unloadable, batch_of, load_files
 from ingestion.outcome import EntityLoad, LoadResult, explained, log_replay
-from ingestion.raw import empty_raw_table, ensure_raw_tables, existing_columns
+from ingestion.raw import ensure_raw_tables, existing_columns
 from ingestion.reparse import QuarantineReplay, replay_quarantine
+from ingestion.retention.planning import files_let_go
+from ingestion.retention.removal import put_back_in_raw
+from ingestion.retention.staying import empty_but
 from ingestion.survey import survey_again
 from ingestion.taking import Taken
 from warehouse.clock import wall_clock
-from warehouse.connection import Connection, Engine, engine
+from warehouse.connection import Connection, Engine, engine, literal
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
 
@@ -53,7 +56,8 @@ def replay_source(
     """Rebuild a source's raw tables from landing, in one transaction.
 
     A file whose rows come out as they were keeps its batch, so that nothing downstream moves; one
-    whose rows changed (the contract did) becomes a new batch, so that models take it in again.
+    whose rows changed (the contract did) becomes a new batch, so that models take it in again. Rows
+    of files that landing has let go by its retention stay as they are.
     """
     started, now = time.monotonic(), now or wall_clock()
     contracts = _contracts(settings, source)
@@ -62,20 +66,21 @@ def replay_source(
         ensure_raw_tables(connection, {})
         settle(settings, connection)
         known = known_files(connection, source)
-        found = survey_again(landing, contracts, source, known, set_aside_files(connection))
-        found.refused += _vanished(landing, source, known)
+        present = {file.path for file in landing.files(source)}
+        staying = files_let_go(connection, source, "landing") - present
+        aside = set_aside_files(connection)
+        found = survey_again(landing, contracts, source, known, aside, staying)
+        found.refused += _vanished(present | staying, known)
         if found.refused:
             return LoadResult(source, {}, tuple(found.refused), (), time.monotonic() - started)
         try:
             with desk_before(settings, connection) as desk, transaction(connection):
                 fresh = next_batch_id(connection)
-                batches = _rebuild(desk, landing, contracts, found.files, known, now)
+                batches = _rebuild(desk, landing, contracts, found.files, known, now, staying)
                 batches += _repeats(fresh + len(found.files), found.repeated, known, now)
-                connection.execute(
-                    f"delete from {SCHEMA}.batches where source = ? and status <> '{WITHDRAWN}'",
-                    [source],
-                )
+                _forget(connection, "batches", source, staying, f"status <> '{WITHDRAWN}'")
                 record(connection, batches)
+                put_back_in_raw(connection, source, [file.file.path for file in found.files])
         except Unloadable as unloadable:
             refused = (unloadable.refusal,)
             return LoadResult(source, {}, refused, (), time.monotonic() - started)
@@ -88,14 +93,13 @@ def replay_source(
         )
         for entity in contracts
     }
-    result = LoadResult(source, entities, (), (), time.monotonic() - started)
+    result = LoadResult(source, entities, (), (), time.monotonic() - started, len(staying))
     log_replay(settings, source, [(e, load.rows, load.quarantined) for e, load in entities.items()])
     return result
 
 
-def _vanished(landing: Landing, source: str, known: Mapping[str, Known]) -> list[Refusal]:
+def _vanished(accounted: Set[str], known: Mapping[str, Known]) -> list[Refusal]:
     """Files whose rows a rebuild would lose."""
-    present = {file.path for file in landing.files(source)}
     return [
         Refusal(
             path,
@@ -103,8 +107,19 @@ def _vanished(landing: Landing, source: str, known: Mapping[str, Known]) -> list
             "Put it back from a backup, then replay again.",
         )
         for path, file in known.items()
-        if path not in present and file.status != WITHDRAWN
+        if path not in accounted and file.status != WITHDRAWN
     ]
+
+
+def _forget(connection: Connection, table: str, source: str, staying: Set[str], which: str) -> None:
+    """The ledger's lines of what is loaded anew."""
+    files = pa.table({"file": pa.array(sorted(staying), pa.string())})
+    with registered(connection, "sluice_staying_files", files):
+        connection.execute(
+            f"""delete from {SCHEMA}.{table} where source = ? and {which}
+                and file not in (select file from sluice_staying_files)""",
+            [source],
+        )
 
 
 def _contracts(settings: Settings, source: str) -> Mapping[str, Contract]:
@@ -124,17 +139,15 @@ def _rebuild(
     files: Sequence[Inspected],
     known: Mapping[str, Known],
     now: datetime,
+    staying: Set[str],
 ) -> list[Batch]:
     connection = desk.target
     fresh = next_batch_id(connection)
     batches: list[Batch] = []
     for entity, contract in contracts.items():
         before = _fingerprints(connection, contract)
-        connection.execute(
-            f"delete from {SCHEMA}.quarantine where source = ? and entity = ?",
-            [contract.source, entity],
-        )
-        empty_raw_table(connection, contract)
+        _forget(connection, "quarantine", contract.source, staying, f"entity = {literal(entity)}")
+        empty_but(connection, contract, staying)
         # Every file starts under a new number; those that came out the same get their own back.
         mine = [file for file in files if file.file.entity == entity]
         numbered = [Numbered(fresh + n, file) for n, file in enumerate(mine)]

@@ -10,7 +10,7 @@ from ingestion.contracts import Contract, read_contracts
 from ingestion.healing import has_other_contract
 from ingestion.inspection import Inspected, Refusal, content_hash, inspect, passing_by
 from ingestion.landing import LandedFile, Landing
-from ingestion.ledger import SCHEMA, WITHDRAWN, Known, known_files, set_aside_files
+from ingestion.ledger import LOADED, SCHEMA, WITHDRAWN, Known, known_files, set_aside_files
 from warehouse.connection import Connection
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
@@ -131,10 +131,15 @@ def survey_again(
     source: str,
     known: Mapping[str, Known],
     aside: frozenset[str],
+    staying: frozenset[str] = frozenset(),
 ) -> Survey:
-    """Look at everything that a source ever landed, in the order in which it was loaded."""
+    """Look at everything that a source ever landed, in the order in which it was loaded.
+
+    What is `staying` in raw is not in landing any more; it is known when it is delivered again.
+    """
     found, gone = Survey(), _gone(known)
-    names = _names_of({path: known[path] for path in gone})
+    held = {path for path in staying if path in known and known[path].status == LOADED}
+    names = _names_of({path: known[path] for path in gone | held})
     files = [
         file
         for file in landing.files(source)

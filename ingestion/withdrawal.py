@@ -19,10 +19,9 @@ from ingestion.ledger import (
 )
 from warehouse import structure
 from warehouse.connection import Connection
-from warehouse.schemas import Schema
+from warehouse.versions import BOOKS
 
 # The books of macros_lib's touched_partitions: which batches of a source hold which days.
-BOOKS: Final = Schema("platform")
 _BOOK: Final = "batch_partitions"
 
 

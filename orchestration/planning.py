@@ -12,6 +12,7 @@ from datetime import date
 from uuid import uuid4
 
 from catalog.catalog import LAYERS, Catalog
+from catalog.leaks import kept_back
 from ingestion.ledger import SCHEMA
 from ingestion.load import pending
 from orchestration.deploys import note_deploy
@@ -81,7 +82,9 @@ def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | N
         is_new = note_deploy(settings(), catalog) is not None
         watch.confirm(run_id)
         log_idle(settings(), run_id, job)
-        tables = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
+        tables = downstream.publish_plan(
+            catalog, gate.states(settings(), catalog.datasets), kept_back(settings())
+        )
         return Plan(
             found,
             wanted,

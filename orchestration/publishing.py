@@ -1,12 +1,14 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from catalog import audiences
 from catalog.catalog import Catalog
+from catalog.leaks import KeptBack, kept_back
 from orchestration.progress import say
+from orchestration.retaining import retain
 from orchestration.retrying import told
 from orchestration.scope import UNCHANGED, is_due_only
 from orchestration.specs import published_key, published_spec
@@ -30,14 +32,20 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
     )
     @told(STEP)
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
+        leaking = kept_back(settings())
+        states = gate.states(settings(), catalog.datasets)
+        plan = downstream.publish_plan(catalog, states, leaking)
+        for key, each in leaking.items():
+            say(context, f"✗ publish: {key} is kept back: {each.reason}")
         plan = audiences.given(settings(), catalog, plan)
         if is_due_only(context) and shows_already(settings(), plan):
             say(context, "✓ publish: consumers see all of it already")
             tell_people(lambda line: say(context, line))
+            retain(settings(), catalog, lambda line: say(context, line))
             for dataset in catalog.public():
                 if any(each.fresh for each in plan if each.name == dataset.name):
                     yield dg.MaterializeResult(asset_key=published_key(dataset), metadata=UNCHANGED)
+            _stop_if_any(leaking)
             return
         snapshot = publish.publish(settings(), plan, context.run_id)
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
@@ -45,6 +53,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         note = f", {len(stale)} stay as they were" if stale else ""
         say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
         tell_people(lambda line: say(context, line))
+        retain(settings(), catalog, lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
         for dataset in catalog.public():
             if dataset.name in fresh:
@@ -56,4 +65,15 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
                     },
                 )
 
+        _stop_if_any(leaking)
+
     return switch
+
+
+def _stop_if_any(leaking: Mapping[str, KeptBack]) -> None:
+    if leaking:
+        raise dg.Failure(
+            f"{len(leaking)} public dataset(s) are kept back: `sluice check` shows the way to "
+            "where each column comes from, and what to do.",
+            allow_retries=False,
+        )

@@ -14,6 +14,7 @@ from orchestration.interrupting import interrupts_noticed
 from orchestration.jobs import BUILD, PUBLISH, REPORT
 from orchestration.planning import Plan, plan
 from orchestration.progress import Reporter, reporting
+from orchestration.retaining import retain_idly
 from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
 from orchestration.scope import SCOPE, Scope
 from orchestration.telling import tell_people
@@ -67,6 +68,7 @@ def run(
         chosen = tuple(catalog[key] for key in sorted(planned.candidates))
         if planned.is_idle and not _reports_idly(planned) and not planned.is_to_publish:
             tell_people(report)
+            retain_idly(settings(), catalog, report)
             return RunOutcome(planned.run_id, True, ())
     scope: Scope = "due" if is_whole and not everything else "named" if chosen else "all"
     return _run(catalog, chosen, selection, report, jobs, scope, planned)

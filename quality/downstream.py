@@ -8,6 +8,7 @@ from datetime import datetime
 from catalog import keys
 from catalog.catalog import Catalog
 from catalog.classification import personal_columns
+from catalog.leaks import KeptBack, called_rightly
 from quality.gate_state import GATED_LAYERS, GateState, is_gated
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
@@ -55,12 +56,14 @@ def buildable(
             withheld[key] = withheld.get(state.key) or _blame(state)
 
 
-def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[PublicTable, ...]:
-    """Every public dataset, fresh where its own gate and all above it are open, and none above it
-    was built after it.
+def publish_plan(
+    catalog: Catalog, states: Mapping[str, GateState], kept_back: Mapping[str, KeptBack]
+) -> tuple[PublicTable, ...]:
+    """Every public dataset, fresh where its own gate and all above it are open, none above it
+    was built after it, and nothing else keeps it back (catalog.leaks knows what does).
     """
     tables: list[PublicTable] = []
-    for dataset in catalog.public():
+    for dataset in called_rightly(catalog, kept_back).public():
         own = states.get(dataset.key, GateState(dataset.key))
         shut = closed_upstream(catalog, states, dataset.key)
         if is_gated(dataset) and not own.is_open:
@@ -73,8 +76,10 @@ def publish_plan(catalog: Catalog, states: Mapping[str, GateState]) -> tuple[Pub
             PublicTable(
                 name=dataset.name,
                 relation=dataset.relation,
-                fresh=not shut and not newer,
-                reason="; ".join(_blame(each) for each in shut[:3]) or _outrun(newer),
+                fresh=not shut and not newer and dataset.key not in kept_back,
+                reason=(kept_back[dataset.key].reason if dataset.key in kept_back else "")
+                or "; ".join(_blame(each) for each in shut[:3])
+                or _outrun(newer),
                 since=min(known) if known else None,
                 owner=dataset.owner,
                 tier=dataset.tier,

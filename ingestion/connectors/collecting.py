@@ -12,7 +12,7 @@ import uvicorn
 
 from ingestion.connectors.collector import Collector
 from ingestion.connectors.declaration import Connector
-from ingestion.connectors.delivery import ORIGINALS, Stream
+from ingestion.connectors.delivery import Stream
 from ingestion.connectors.journal import (
     REJECTED,
     Journal,
@@ -22,6 +22,7 @@ from ingestion.connectors.journal import (
 from ingestion.connectors.outcome import Fetched, Report
 from ingestion.connectors.taxonomy import Taxonomy, collected, read_taxonomy
 from ingestion.connectors.words import CollectorEntity, CollectorSource
+from ingestion.landing import ORIGINALS
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings
 

@@ -19,12 +19,13 @@ from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
+from ingestion.landing import ORIGINALS
 from warehouse.alone import alone
 from warehouse.clock import wall_clock
 from warehouse.disk import sync
 from warehouse.settings import Settings
 
-_ASIDE, _RECORDS, ORIGINALS = ".aside", ".connector", ".original"
+_ASIDE, _RECORDS = ".aside", ".connector"
 # Older ones say nothing that the newest does not.
 _KEPT_RECORDS: Final = 3
 

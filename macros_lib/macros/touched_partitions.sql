@@ -68,6 +68,9 @@
         {%- call noop_statement('main', message='nothing touched', code='OK', rows_affected=0) -%}
             -- No new batch touches this model.
         {%- endcall -%}
+        {%- if plan.passed_over -%}
+            {%- do adapter.dispatch('touched_positions', 'sluice_macros')(books, plan, "model = '" ~ model.name ~ "'") -%}
+        {%- endif -%}
     {%- else -%}
         {%- set insertion = adapter.dispatch('touched_insert', 'sluice_macros')(building, sql, plan) -%}
         {%- if not plan.whole -%}

@@ -1,7 +1,8 @@
 {#- What a touched_partitions model has to do in this build, and the books it keeps about it.
     Books: progress (how far each input was read), touches (the last build that touched a day),
     batch_partitions (which batches of a source hold which days), row_counts (how many rows a day held when
-    it was built), backfills (days that are asked for, whatever the inputs say). -#}
+    it was built), backfills (days that are asked for, whatever the inputs say), sealed (days of which a source has
+    let rows go since they were built: the model alone holds them, so it keeps them as they are). -#}
 
 {#- The tables, created when missing. -#}
 {% macro default__touched_books() %}
@@ -14,6 +15,7 @@
             ~ ' not null, batch_id bigint not null, partition_on date not null',
         'row_counts': 'model ' ~ text ~ ' not null, partition_on date not null, row_count bigint not null',
         'backfills': 'model ' ~ text ~ ' not null, partition_on date not null',
+        'sealed': 'model ' ~ text ~ ' not null, input ' ~ text ~ ' not null, partition_on date not null, position bigint',
     } -%}
     {%- set books = {} -%}
     {%- for name, definition in columns.items() -%}
@@ -69,6 +71,7 @@
         {%- endif -%}
     {%- endfor -%}
 
+    {%- set sealed = adapter.dispatch('sealed_days', 'sluice_macros')(books, is_whole=whole | length > 0) -%}
     {%- do adapter.dispatch('read_batches', 'sluice_macros')(books, inputs, {} if whole else known) -%}
     {%- set ordinals = {} -%}
     {%- for input in inputs if input.kind in ('source', 'model') -%}
@@ -85,11 +88,32 @@
         ~ books.backfills ~ " where model = '" ~ model.name ~ "'") if not whole -%}
         {%- do ordinals.update({modules.datetime.date.fromisoformat((row[0] | string)[:10]).toordinal(): true}) -%}
     {%- endfor -%}
-    {%- set days = ordinals.keys() | sort -%}
+    {%- set days = ordinals.keys() | reject('in', sealed) | sort -%}
     {{- return({
         'whole': whole | length > 0, 'empty': false, 'inputs': inputs, 'positions': positions, 'days': days,
+        'passed_over': ordinals | length - days | length,
         'ranges': adapter.dispatch('ranges_of', 'sluice_macros')(days, 0, 0), 'books': books,
     }) -}}
+{% endmacro %}
+
+{#- The days (as ordinals) that cannot be built again; whoever asks for everything is told so. -#}
+{% macro default__sealed_days(books, is_whole) %}
+    {%- set ordinals = [] -%}
+    {%- set inputs = [] -%}
+    {%- for row in run_query('select distinct cast(partition_on as ' ~ dbt.type_string() ~ '), input from '
+        ~ books.sealed ~ " where model = '" ~ model.name ~ "'") -%}
+        {%- do ordinals.append(modules.datetime.date.fromisoformat((row[0] | string)[:10]).toordinal()) -%}
+        {%- do inputs.append(row[1]) -%}
+    {%- endfor -%}
+    {%- if ordinals and is_whole -%}
+        {%- set date_of = modules.datetime.date.fromordinal -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ' stays as it is: by the retention of ' ~ inputs | unique | sort | join(', ')
+            ~ ', rows of ' ~ ordinals | unique | list | length ~ ' days (' ~ date_of(ordinals | min) ~ ' to '
+            ~ date_of(ordinals | max) ~ ') are gone from raw; built whole, it would lose them. `sluice replay '
+            ~ inputs[0].split('.')[0] ~ '` puts back what landing has; `sluice retention accept` takes the loss.') }}
+    {%- endif -%}
+    {{- return(ordinals) -}}
 {% endmacro %}
 
 {#- The declared inputs, and the model's own definition: when that changes, all is rebuilt. -#}

@@ -76,6 +76,14 @@ order by {{ order | join(', ') }}
         delete from {{ books.touches }} where {{ own }} and build_id < {{ build }}{{ among }}
     {%- endcall -%}
     {%- do adapter.dispatch('touched_row_counts', 'sluice_macros')(books, relation, plan, own) -%}
+    {%- do adapter.dispatch('touched_positions', 'sluice_macros')(books, plan, own) -%}
+    {{- return(run_query('select cast(count(*) as ' ~ dbt.type_string() ~ ') from ' ~ relation
+        ~ ('' if plan.whole else ' where ' ~ adapter.dispatch('in_ranges', 'sluice_macros')(partition, plan.ranges))
+        )[0][0] | int) -}}
+{% endmacro %}
+
+{#- How far the inputs are read, and that nothing is asked for any more. -#}
+{% macro default__touched_positions(books, plan, own) %}
     {%- call statement('forget_backfills') -%}
         delete from {{ books.backfills }} where {{ own }}
     {%- endcall -%}
@@ -88,9 +96,6 @@ order by {{ order | join(', ') }}
         ('{{ model.name }}', '{{ name }}', {{ position }}){{ ',' if not loop.last }}
         {%- endfor %}
     {%- endcall -%}
-    {{- return(run_query('select cast(count(*) as ' ~ dbt.type_string() ~ ') from ' ~ relation
-        ~ ('' if plan.whole else ' where ' ~ adapter.dispatch('in_ranges', 'sluice_macros')(partition, plan.ranges))
-        )[0][0] | int) -}}
 {% endmacro %}
 
 {#- Also of days that hold no row: so it is known that they were built. Counted whole the first time. -#}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from small_project import hidden, levels, project
 
+from catalog.classification import personal_columns
+from catalog.leaks import called_rightly, called_too_little
+
 USERS, LEADS, VISITS = "raw_app.users", "raw_app.leads", "raw_app.visits"
 HASH = hidden(
     "hash", "left(sha256('k' || ':' || sha256('k' || ':' || cast(email as varchar))), 32)"
@@ -379,6 +382,31 @@ def test_classification_goes_from_model_to_model_and_shows_the_way() -> None:
         "marts.one.a (dbt_project/models/marts/one.sql)",
         "raw.app.users.email (dbt_project/models/raw/app.yml)",
     ]
+
+
+def test_a_public_dataset_that_calls_a_column_too_little_is_kept_back() -> None:
+    catalog, _, classified = project(
+        {
+            "honest": 'select email as address from "raw_app"."users"',
+            "leaks": 'select address, 1 as one from "marts"."honest"',
+            "misspelt": 'select page from "raw_app"."visits"',
+        },
+        declared={
+            "honest": {"address": "personal"},
+            "leaks": {"address": "internal", "one": "public"},
+            "misspelt": {"page": "personnal"},
+        },
+    )
+    found = called_too_little(classified)
+    # Each model of this project is called internal as a whole.
+    assert found["marts.leaks"].columns == {"address": "personal"}
+    assert "address is declared internal, and what reaches it is personal" in (
+        found["marts.leaks"].reason
+    )
+    assert "`personnal`" in found["marts.misspelt"].reason
+    rightly = called_rightly(catalog, found)
+    masked = {each.name: personal_columns(each) for each in rightly.public()}
+    assert masked == {"honest": ("address",), "leaks": ("address",), "misspelt": ("page",)}
 
 
 def test_a_dot_in_a_name_is_no_field() -> None:

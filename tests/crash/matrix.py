@@ -29,6 +29,8 @@ CHAINED: Mapping[Command, tuple[str, ...]] = {
     "restore": ("restore",),
     "restore of a server": ("server",),
 }
+# Needs no company: tests/ingestion/test_retention.py visits these, both ways.
+ELSEWHERE: Mapping[str, str] = {"retention": "retention apply"}
 EVERYTHING = "SLUICE_TEST_ALL"
 
 
@@ -63,6 +65,11 @@ def every_visit() -> Iterator[Visit]:
             for command, areas in {**COMMANDS, **CHAINED}.items():
                 if area in areas:
                     yield Visit(command, point, kind)
+
+
+def here() -> frozenset[str]:
+    """The points that this matrix visits."""
+    return frozenset(each for each in POINTS if each.partition(".")[0] not in ELSEWHERE)
 
 
 def chains() -> list[tuple[Visit, ...]]:
@@ -104,6 +111,8 @@ HOLDS = {
     "backup": "What is listed can be restored whole; the next backup is as if nothing had been.",
     "restore": "The workshop is the one before or the backup's, consumers see a whole snapshot. "
     "Restoring again works, and the next run gives the rows of a company that nothing disturbed.",
+    "retention apply": "What is marked goes, then or at the next `sluice retention apply`; "
+    "nothing is loaded twice, nothing else is gone (`tests/ingestion/test_retention.py`).",
     "restore of a server": "Every row on the server is the one before, or from `server.committed` "
     "on the backup's; restoring again works.",
 }
@@ -111,6 +120,8 @@ HOLDS = {
 
 def _as_typed(command: str) -> str:
     """`restore of a server` is a `sluice restore`, whose target is a server."""
+    if command in ELSEWHERE.values():
+        return f"`sluice {command}`"
     word, _, rest = command.partition(" ")
     group = "published " if command in COMMANDS else ""
     return f"`sluice {group}{word}` {rest}".strip()
@@ -127,7 +138,7 @@ def page(remake: str) -> str:
         "the register in `warehouse/crash_points.py`, not by hand; to make it anew:",
         f"`{remake}`.",
         "",
-        f"{len(POINTS)} points, {len(everything)} visits: "
+        f"{len(here())} points, {len(everything)} visits: "
         + ", ".join(
             f"{sum(each.kind == kind for each in everything)} {name}"
             for kind, name in (("kill", "by kill -9"), ("full", "on a full disk"))
@@ -138,11 +149,14 @@ def page(remake: str) -> str:
         "|---|---|---|---|",
     ]
     for point, what in POINTS.items():
-        here = [each for each in everything if each.point == point]
+        visits = [each for each in everything if each.point == point]
         commands = dict.fromkeys(
-            "run" if each.command == "publish" else each.command for each in here
+            "run" if each.command == "publish" else each.command for each in visits
         )
-        lines.append(f"| `{point}` | {what} | {', '.join(commands)} | {len(here)} |")
+        elsewhere = ELSEWHERE.get(point.partition(".")[0], "")
+        lines.append(
+            f"| `{point}` | {what} | {', '.join(commands) or elsewhere} | {len(visits) or 2} |"
+        )
     lines += ["", "## What holds after each", "", "| command | what is asserted |", "|---|---|"]
     lines += [f"| {_as_typed(command)} | {holds} |" for command, holds in HOLDS.items()]
     lines += [

@@ -15,7 +15,7 @@ import planted
 import psycopg
 import pytest
 from crash.company import DAYS, LAST_STEP, SELECTION, Company, Ended, Tables, warm_for
-from crash.matrix import Visit, chains, every_visit, page
+from crash.matrix import Visit, chains, every_visit, here, page
 from platform_under_test import sluice_in
 from postgres_fixtures import new_database
 from postgres_server import PostgresServer
@@ -23,7 +23,6 @@ from postgres_server import PostgresServer
 from warehouse import retention, snapshots
 from warehouse.backups import inventory
 from warehouse.backups.place import Place
-from warehouse.crash_points import POINTS
 from warehouse.settings import PROJECT_ROOT
 
 REFERENCE = PROJECT_ROOT / "docs" / "reference" / "crash_matrix.md"
@@ -308,9 +307,9 @@ def test_drill_on_a_server(bases: Bases, tmp_path: Path, own_postgres: PostgresS
 
 
 def test_the_matrix_visits_every_point_both_ways_and_make_test_each_once() -> None:
-    assert {each.point for each in every_visit() if each.kind == "kill"} == set(POINTS)
-    assert {each.point for each in every_visit() if each.kind == "full"} == set(POINTS)
-    assert {each.point for chain in chains() for each in chain} == set(POINTS)
+    assert {each.point for each in every_visit() if each.kind == "kill"} == here()
+    assert {each.point for each in every_visit() if each.kind == "full"} == here()
+    assert {each.point for chain in chains() for each in chain} == here()
 
 
 def test_the_page_of_the_matrix_is_made_from_the_register() -> None:

@@ -135,6 +135,10 @@ class Dock:
         with closing(looked_at(self.settings)) as connection:
             return connection.execute(sql, parameters).fetchall()
 
+    def execute(self, sql: str) -> None:
+        with closing(looked_at(self.settings)) as connection:
+            connection.execute(sql)
+
     def column(self, sql: str) -> list[Any]:
         return [row[0] for row in self.query(sql)]
 

@@ -129,6 +129,35 @@ def test_days_that_are_asked_for_are_rebuilt_once_and_so_is_what_reads_them(
     assert (built(project), books(project)) == before
 
 
+def test_sealed_days_stay_as_they_are_and_nothing_is_built_whole_over_them(
+    project: Project,
+) -> None:
+    expected = in_one_go(project, one_batch_a_day(4))
+    project.execute(
+        "insert into main_platform.sealed values"
+        " ('stg_clicks', 'clicks.clicks', date '2025-01-01', 4)",
+        "delete from raw_clicks.clicks where clicked_at < '2025-01-02'",
+        "insert into main_platform.backfills values ('stg_clicks', date '2025-01-01')",
+    )
+    # A late row, and somebody asks for the day: neither costs the day its rows.
+    land(project, [[(990, 1, "2025-01-01 12:00:00+00:00")]], first_id=60)
+    build(project, models=["stg_clicks"])
+    assert project.rows("main.stg_clicks") == expected["stg_clicks"]
+    # The batch is read: the next build does not look at it again.
+    assert project.execute(
+        "select position from main_platform.progress"
+        " where model = 'stg_clicks' and input = 'clicks.clicks'"
+    ) == [(60,)]
+    land(project, [[(991, 1, "2025-01-03 12:00:00+00:00")]], first_id=61)
+    build(project, models=["stg_clicks"])
+    rows = project.rows("main.stg_clicks")
+    assert [row for row in rows if row[0] != 991] == expected["stg_clicks"] and len(rows) == 81
+    [refused] = project.dbt("run", "--select", "stg_clicks", "--full-refresh", fails=True)
+    assert "rows of 1 days (2025-01-01 to 2025-01-01)" in refused.message
+    assert "`sluice replay clicks`" in refused.message
+    assert project.rows("main.stg_clicks") == rows
+
+
 def test_the_books_say_how_many_rows_each_built_day_held(project: Project) -> None:
     in_one_go(project, one_batch_a_day(4))
     land(project, [[(900, 1, "2025-01-03 12:00:00+00:00")]], first_id=50)

@@ -73,7 +73,7 @@ def pass_by(
 
 def is_published(settings: Settings, catalog: Catalog, name: str = "finance_revenue") -> bool:
     states = gate.states(settings, catalog.datasets)
-    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states, {})}
     return plan[name].fresh
 
 

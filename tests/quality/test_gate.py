@@ -23,6 +23,7 @@ from gated_company import (
 )
 
 from catalog.catalog import Catalog
+from catalog.leaks import KeptBack
 from quality import by_hand, downstream, gate
 from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, closed
@@ -192,7 +193,7 @@ def test_a_table_that_was_not_rebuilt_after_its_parents_changed_is_called_stale_
         gate.record(settings_here, [Evaluation(key, (GOOD,), content=content)], run)
 
     def revenue() -> PublicTable:
-        plan = downstream.publish_plan(catalog, gate.states(settings_here, catalog.datasets))
+        plan = downstream.publish_plan(catalog, gate.states(settings_here, catalog.datasets), {})
         return next(each for each in plan if each.name == "finance_revenue")
 
     open_all(settings_here, catalog)
@@ -237,7 +238,7 @@ def test_the_publish_plan_takes_only_what_is_open_all_the_way(
     open_all(settings_here, catalog)
     gate.record(settings_here, [judged(FACTS, BAD)], "run-2")
     states = gate.states(settings_here, catalog.datasets)
-    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states, {})}
     assert plan["growth_funnel"].fresh
     revenue = plan["finance_revenue"]
     assert not revenue.fresh
@@ -246,8 +247,15 @@ def test_the_publish_plan_takes_only_what_is_open_all_the_way(
     assert revenue.columns[0].name == "payment_id"
     gate.record(settings_here, [judged(FACTS), judged(REVENUE, BAD)], "run-3")
     states = gate.states(settings_here, catalog.datasets)
-    plan = {each.name: each for each in downstream.publish_plan(catalog, states)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states, {})}
     assert not plan["finance_revenue"].fresh
+    # Whatever its gates say, what would show too much is not published.
+    told = {FUNNEL: KeptBack("lead_id is declared internal, …", {"lead_id": "personal"})}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states, told)}
+    funnel = plan["growth_funnel"]
+    assert (funnel.fresh, funnel.reason) == (False, "lead_id is declared internal, …")
+    # What stays published of it is masked as it has to be, not as it is declared.
+    assert funnel.masked == ("lead_id",)
 
 
 NO_NEGATIVES = """

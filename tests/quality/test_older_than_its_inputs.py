@@ -29,7 +29,9 @@ def judge(settings: Settings, run_id: str, *keys: str, batch: int | None = None)
 
 def revenue(settings: Settings, catalog: Catalog) -> PublicTable:
     states = gate.states(settings, catalog.datasets)
-    return {each.name: each for each in downstream.publish_plan(catalog, states)}["finance_revenue"]
+    return {each.name: each for each in downstream.publish_plan(catalog, states, {})}[
+        "finance_revenue"
+    ]
 
 
 def test_a_run_of_everything_leaves_nothing_older(

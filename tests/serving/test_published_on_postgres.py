@@ -44,7 +44,7 @@ def both(
     take_over(demo.sluice.settings, here)
     plan = [
         replace(each, fresh=True, reason="", since=None)
-        for each in publish_plan(load_catalog(here), {})
+        for each in publish_plan(load_catalog(here), {}, {})
     ]
     copy_tables(books_workshop.connection, here, plan, folder)
     publish(here, plan, "run")
@@ -155,7 +155,7 @@ def test_the_past_is_asked_like_the_present(both: Both) -> None:
         connection.execute("delete from marts.finance_mrr_daily")
     plan = [
         replace(each, fresh=each.name == "finance_mrr_daily")
-        for each in publish_plan(load_catalog(here), {})
+        for each in publish_plan(load_catalog(here), {}, {})
     ]
     publish(here, plan, "run-2")
     assert query(here, ["mrr"], ["month"]).rows != before

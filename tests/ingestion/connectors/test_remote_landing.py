@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
+import yaml
 from dock import Dock, House
 from quay import Quay, table
 from remote_drops import s3_drop
 
 from ingestion.connectors.delivery import Store, Stream
+from ingestion.retention.planning import plan
+from ingestion.retention.removal import let_go
+from warehouse.workshop import connect
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,23 @@ def test_files_and_cursor_land_together_on_an_object_store(
     assert quay.rows("select id from raw_shop.orders order by id") == [(1,), (2,), (10,), (20,)]
     [day] = [name for name in stream.store.names("shop/orders") if name]
     assert len(stream.store.names(f"shop/orders/{day}/.original")) == 2
+    if not killed_at:
+        _let_go(quay)
+        assert not stream.store.names(f"shop/orders/{day}")
+        assert quay.fetch().files == 0 and quay.load().rows == 0
+
+
+def _let_go(quay: Quay) -> None:
+    """Two days later, by policy; the cursor stays."""
+    house = quay.dock.settings
+    quay.dock.settings = house.model_copy(update={"as_of": datetime.now(UTC) + timedelta(days=2)})
+    path = house.dbt_project_dir / "models" / "raw" / "contracts.yml"
+    said = yaml.safe_load(path.read_text())
+    said["sources"][0]["config"]["meta"]["retention"] = {"landing_days": 1}
+    path.write_text(yaml.safe_dump(said))
+    with closing(connect(house)) as connection:
+        found = plan(quay.dock.settings, connection, {}, ())
+        assert [each.files for each in let_go(house, connection, found)] == [2]
 
 
 def _end_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
