@@ -16,7 +16,7 @@ from ingestion.ledger import registered
 from ingestion.plain_json import has_nul
 from ingestion.sql_text import names
 from ingestion.taking import Reading, Scope, Sink
-from ingestion.text_scan import without_mark
+from ingestion.text_scan import count_lines, without_mark
 from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, NUL, TOO_LONG
 from warehouse.connection import literal, named
 
@@ -65,7 +65,7 @@ def _block_by_block(stream: BinaryIO, file: Numbered) -> Iterator[Piece]:
         if end:
             whole = content[:end]
             is_all = row == 1 and end == file.inspected.file.size
-            lines = file.inspected.line_count if is_all else whole.count(b"\n")
+            lines = file.inspected.line_count if is_all else count_lines(whole)
             yield _piece(file, row, lines, whole)
             row += lines
     if rest:
