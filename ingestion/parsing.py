@@ -19,6 +19,8 @@ def parse(sink: Sink, landing: Landing, files: Sequence[Numbered]) -> None:
         strangers = dict.fromkeys(name for file in files for name in file.inspected.strangers)
         for chunk in chunks(pieces):
             parse_json_lines(sink, chunk, tuple(strangers))
+            # Else this chunk would be held while the next one is read.
+            del chunk
     else:
         read = parse_csv if sink.contract.format == "csv" else parse_parquet
         for group in _alike(files):

@@ -6,8 +6,11 @@ import codecs
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+import numpy as np
+
 BLOCK: Final = 4 * 1024 * 1024
 _BOM: Final = codecs.BOM_UTF8
+_LINE_END: Final = ord("\n")
 _MEND: Final = (
     "Have the source send it again, right, under a new name; then set this file aside: {command}"
 )
@@ -53,17 +56,20 @@ def scan_text(stream: BinaryIO, limit: int) -> Scan:
             end = block.find(b"\n")
             scan.first_line = without_mark(block if end < 0 else block[:end])
             is_first = False
-        breaks = block.count(b"\n")
+        breaks = count_lines(block)
         if breaks:
             first, last = block.find(b"\n"), block.rfind(b"\n")
-            inner = _longest(block[first + 1 : last], limit)
+            inner = _longest(block, first + 1, last, limit)
             scan.longest = max(scan.longest, open_line + first, inner)
             open_line = len(block) - last - 1
         else:
             open_line += len(block)
         scan.lines += breaks
         scan.breaks += breaks
-        scan.carriage_returns += block.count(b"\r\n") + (ends_open and block.startswith(b"\n"))
+        # To look for one byte is fast, to count two is slow; most files have none of them.
+        if b"\r" in block:
+            scan.carriage_returns += block.count(b"\r\n")
+        scan.carriage_returns += ends_open and block.startswith(b"\n")
         ends_open = block.endswith(b"\r")
     _check_encoding(decoder, b"", scan.lines, final=True)
     if open_line:
@@ -72,9 +78,15 @@ def scan_text(stream: BinaryIO, limit: int) -> Scan:
     return scan
 
 
-def _longest(block: bytes, limit: int) -> int:
+def count_lines(block: bytes) -> int:
+    """How many line ends; several times as fast as `bytes.count`."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _LINE_END))
+
+
+def _longest(block: bytes, start: int, end: int, limit: int) -> int:
     """An upper bound will do while even all lines together are no longer than the limit."""
-    return len(block) if len(block) <= limit else max(map(len, block.split(b"\n")))
+    size = max(end - start, 0)
+    return size if size <= limit else max(map(len, block[start:end].split(b"\n")))
 
 
 def _check_encoding(
