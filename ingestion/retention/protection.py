@@ -11,8 +11,6 @@ from warehouse.connection import Connection
 from warehouse.structure import exists
 from warehouse.versions import BOOKS
 
-# The books of macros_lib's touched_partitions.
-
 
 @dataclass(frozen=True)
 class Protection:
