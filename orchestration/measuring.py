@@ -1,6 +1,6 @@
 """Metrics as assets: after each publish every metric is asked, and its newest value is shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from orchestration.writer import RETRIES
 from serving import asked
 from serving import metrics as serving_metrics
 from serving.definitions import Metric
+from serving.published import open_published
+from warehouse.connection import Connection
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
 
@@ -40,16 +42,14 @@ def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
         answered = {name for name, mark in now.items() if before.get(name) == mark}
         chosen = [each for each in known if metric_key(each.name) in context.selected_asset_keys]
         found = [each for each in chosen if each.name not in answered]
-        for metric in found:
-            key = metric_key(metric.name)
-            try:
-                value, when = newest(metric)
-            except SluiceError as error:
-                wrong.append(f"{metric.name}: {error.what}")
+        for metric, answer in _answers(found):
+            if isinstance(answer, SluiceError):
+                wrong.append(f"{metric.name}: {answer.what}")
                 continue
+            value, when = answer
             answered.add(metric.name)
             yield dg.MaterializeResult(
-                asset_key=key,
+                asset_key=metric_key(metric.name),
                 metadata={
                     "value": dg.MetadataValue.float(value) if value is not None else "no value",
                     "as of": str(when),
@@ -67,7 +67,28 @@ def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
     return measure
 
 
-def newest(metric: Metric) -> tuple[float | None, object]:
+Newest = tuple[float | None, object]
+
+
+def _answers(metrics: Sequence[Metric]) -> Iterator[tuple[Metric, Newest | SluiceError]]:
+    """Each metric's newest value, or why there is none; all of them of one snapshot."""
+    if not metrics:
+        return
+    snapshot = open_published(settings())
+    try:
+        for metric in metrics:
+            try:
+                yield metric, newest(metric, snapshot)
+            except SluiceError as error:
+                yield metric, error
+                # After an error, a server's session answers nothing more.
+                snapshot.close()
+                snapshot = open_published(settings())
+    finally:
+        snapshot.close()
+
+
+def newest(metric: Metric, snapshot: Connection) -> Newest:
     """The metric's value in its finest grain's newest period."""
     if metric.requires or not metric.grains:
         return None, "needs a dimension"
@@ -83,6 +104,7 @@ def newest(metric: Metric) -> tuple[float | None, object]:
             order=[f"-{grain}"],
             limit=2,
             quietly=True,
+            on=snapshot,
         )
         for when, value in answer.rows:
             if value is not None:
