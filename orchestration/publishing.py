@@ -1,6 +1,7 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 
@@ -13,9 +14,10 @@ from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
-from warehouse import publish
+from warehouse import backfills, publish
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
+from warehouse.workshop import connect
 
 STEP = "publish"
 
@@ -30,7 +32,9 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
     )
     @told(STEP)
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets))
+        with closing(connect(settings())) as connection:
+            held = backfills.held(connection)
+        plan = downstream.publish_plan(catalog, gate.states(settings(), catalog.datasets), held)
         plan = audiences.given(settings(), catalog, plan)
         if is_due_only(context) and shows_already(settings(), plan):
             say(context, "✓ publish: consumers see all of it already")

@@ -48,12 +48,9 @@ def ask_for_holes(
     holes = find_holes(catalog, connection, keys)
     for hole in holes:
         name = catalog[hole.key].name
-        connection.execute("begin")
-        connection.execute(f"delete from {BOOKS}.backfills where model = ?", [name])
         connection.execute(
             f"insert into {BOOKS}.backfills select ?, unnest(?::date[])", [name, list(hole.days)]
         )
-        connection.execute("commit")
     return holes
 
 
