@@ -40,7 +40,7 @@ def backfill() -> None:
 @click.option("--change", is_flag=True, help="All whose definition is not what they are built by.")
 @click.option("--from", "since", type=DAY, help="From this day (of a model), or received then.")
 @click.option("--to", "until", type=DAY, help="To this day.")
-@click.option("--step", type=click.IntRange(min=1), show_default="500 files, 31 days",
+@click.option("--step", type=click.IntRange(min=1), show_default="as hold a million rows",
               help="So many files or days in each step.")  # fmt: skip
 @json_option
 def plan(
@@ -157,9 +157,9 @@ def _show(made: Plan, done: int = -1) -> None:
     for key, why in made.reasons.items():
         say(f"  {key}: {why}")
     say_table(
-        ["step", "expected", "what"],
+        ["", "step", "expected", "what"],
         [
-            (f"{'✓ ' if number < done else ''}{number + 1}", _span(each.seconds), str(each))
+            ("✓" if number < done else "", number + 1, _span(each.seconds), str(each))
             for number, each in enumerate(made.steps)
         ],
         numbers=["step", "expected"],

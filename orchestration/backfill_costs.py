@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from catalog.catalog import Catalog, Dataset
 from ingestion.outcome import LOG_KIND as LOADS
+from ingestion.portions import ROWS
 from orchestration.run_log import MODELS
 from quality.holes import BOOKS
 from warehouse import platform_log
@@ -17,6 +18,8 @@ from warehouse.connection import Connection
 from warehouse.settings import Settings
 from warehouse.structure import exists
 
+# As many in one step, however few rows they hold.
+DAYS: Final = 366
 # So much of the log is read: a few months of an ordinary company.
 _EVENTS: Final = 20_000
 
@@ -112,7 +115,18 @@ def _days_of_input(
     return frozenset(day for (day,) in rows if day is not None)
 
 
-def portioned(days: Sequence[date], size: int) -> Iterator[Sequence[date]]:
-    """So many days at a time."""
-    for start in range(0, len(days), size):
-        yield days[start : start + size]
+def portioned(
+    days: Iterable[date], rows: Mapping[date, int], size: int | None
+) -> Iterator[tuple[Sequence[date], int]]:
+    """So many days at a time, or as many as hold a bearable number of rows; and their rows."""
+    some: list[date] = []
+    count = 0
+    for day in sorted(days):
+        is_full = len(some) >= (size or DAYS) or (size is None and count + rows.get(day, 0) > ROWS)
+        if some and is_full:
+            yield some, count
+            some, count = [], 0
+        some.append(day)
+        count += rows.get(day, 0)
+    if some:
+        yield some, count

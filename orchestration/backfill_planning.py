@@ -10,7 +10,7 @@ from datetime import date
 
 from catalog.catalog import BUILT_LAYERS, Catalog, Dataset, load_catalog
 from ingestion.contracts import read_contracts
-from ingestion.portions import FILES, portions, unfit
+from ingestion.portions import portions, unfit
 from orchestration.backfill_costs import Costs, costs, days_to_be, portioned, rows_by_day
 from orchestration.backfill_plan import Plan, Step, log_plan, standings
 from quality.holes import MATERIALIZED
@@ -21,8 +21,6 @@ from warehouse.errors import SettingsError
 from warehouse.settings import Settings
 from warehouse.workshop import connect, is_begun
 
-# A month: its rows fit into one transaction of every company that fits onto one machine.
-DAYS = 31
 _FOLLOWING = ("view", MATERIALIZED)
 
 
@@ -235,7 +233,7 @@ def _of_source(
     why_not = [text for each in entities if (text := unfit(making.connection, contracts[each]))]
     found = portions(
         making.settings, making.connection, source, entities,
-        since=asked.since, until=asked.until, size=asked.step or FILES,
+        since=asked.since, until=asked.until, size=asked.step,
     )  # fmt: skip
     if why_not:
         rows = sum(each.rows for each in found)
@@ -283,10 +281,9 @@ def _in_place(
             continue
         yield from _before(making, model, ready, behind)
         held = rows_by_day(making.connection, model)
-        days = sorted(day for day in held if (asked.since or day) <= day <= (asked.until or day))
+        days = [day for day in held if (asked.since or day) <= day <= (asked.until or day)]
         below = [model.key, *(catalog.descendants(model.key) & set(following))]
-        for some in portioned(days, asked.step or DAYS):
-            rows = sum(held[day] for day in some)
+        for some, rows in portioned(days, held, asked.step):
             yield Step(
                 "days", model.key, f"{some[0]}", f"{some[-1]}", len(some), rows,
                 _together(making, below, some), datasets=catalog.in_order(below),
@@ -313,8 +310,8 @@ def _aside(making: _Making, models: list[Dataset], ready: set[str]) -> Iterator[
         days = days_to_be(making.catalog, making.connection, model, known)
         known[model.name] = days
         held = rows_by_day(making.connection, model)
-        for some in portioned(sorted(days), making.asked.step or DAYS):
-            rows = sum(held.get(day, 0) for day in some) if held else None
+        for some, count in portioned(days, held, making.asked.step):
+            rows = count if held else None
             yield Step(
                 "parts", model.key, f"{some[0]}", f"{some[-1]}", len(some), rows,
                 making.costs.of_days(model.key, rows),

@@ -16,9 +16,9 @@ from pathlib import Path
 from catalog.catalog import Catalog, Dataset, load_catalog
 from ingestion.portions import Portion, finish, replay_portion
 from ingestion.replay import replay_source
-from orchestration.backfill_costs import rows_by_day
+from orchestration.backfill_costs import DAYS, rows_by_day
 from orchestration.backfill_plan import ENDED, Plan, Standing, Step, log, standing
-from orchestration.backfill_planning import DAYS, built_of, definitions_of
+from orchestration.backfill_planning import built_of, definitions_of
 from orchestration.jobs import BUILD, PUBLISH
 from orchestration.progress import Reporter
 from orchestration.running import run as run_jobs
