@@ -137,8 +137,9 @@ def replay_portion(
     contracts = read_contracts(settings)[portion.source]
     with explained(settings):
         settle(settings, connection)
-        for entity in portion.entities:
-            _fit(connection, contracts[entity])
+        # The loads in between hold every table of the source against its contract.
+        for contract in contracts.values():
+            _fit(connection, contract)
         ensure_raw_tables(connection, {portion.source: contracts})
         known, aside = known_files(connection, portion.source), set_aside_files(connection)
         wanted = {
@@ -192,13 +193,15 @@ def finish(settings: Settings, connection: Connection, source: str, entity: str)
 
 
 def _fit(connection: Connection, contract: Contract) -> None:
+    present = existing_columns(connection).get((contract.schema, contract.entity))
+    if present is None:
+        return
     why_not = unfit(connection, contract)
     if why_not:
         raise ContractError(
             f"{contract.name} cannot be read anew in portions: {why_not}.",
             remedy=f"`sluice replay {contract.source}` reads all of it in one go.",
         )
-    present = existing_columns(connection)[contract.schema, contract.entity]
     for column in contract.columns:
         old = next((name for name in column.aliases if name in present), None)
         if column.name not in present and old is not None:

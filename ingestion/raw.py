@@ -158,5 +158,6 @@ def _complete(connection: Connection, contract: Contract, present: dict[str, str
             raise ContractError(
                 f"{contract.schema}.{contract.entity}.{column.name} holds "
                 f"{present[column.name]}, and its contract now says {column.data_type}.",
-                remedy=f"Rebuild it from landing: `sluice replay {contract.source}`.",
+                remedy=f"Rebuild it from landing: `sluice replay {contract.source}`, or in steps: "
+                f"`sluice backfill plan --source {contract.source}`.",
             )

@@ -56,7 +56,7 @@ def hold(connection: Connection, backfill_id: str, keys: Iterable[str], now: dat
     with transaction(connection):
         connection.execute(f"delete from {HOLDS} where backfill_id = ?", [backfill_id])
         connection.execute(
-            f"insert into {HOLDS} select ?, unnest(?::varchar[]), ?::timestamptz",
+            f"insert into {HOLDS} select ?::varchar, unnest(?::varchar[]), ?::timestamptz",
             [backfill_id, list(keys), now],
         )
 
@@ -92,7 +92,7 @@ def ask(connection: Connection, model: str, days: Sequence[date], *, in_parts: b
         )
         connection.execute(f"delete from {SCHEMA}.{book} where model = ?", [model])
         connection.execute(
-            f"insert into {SCHEMA}.{book} select ?, unnest(?::date[])", [model, list(days)]
+            f"insert into {SCHEMA}.{book} select ?::varchar, unnest(?::date[])", [model, list(days)]
         )
 
 

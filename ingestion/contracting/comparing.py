@@ -33,7 +33,8 @@ class Difference:
 
     @property
     def remedy(self) -> str:
-        return self.rule.remedy.format(source=self.entity.split(".")[0], was=self.was)
+        source, _, entity = self.entity.partition(".")
+        return self.rule.remedy.format(source=source, entity=entity, was=self.was)
 
     def __str__(self) -> str:
         values = f" ({self.was or '–'} → {self.now or '–'})" if self.was or self.now else ""
