@@ -109,7 +109,7 @@ def run(backfill_id: str, as_json: bool) -> None:
 @json_option
 def status(backfill_id: str | None, as_json: bool) -> None:
     """How far each backfill has come; with an ID also its steps. It waits for no run."""
-    from orchestration.backfill_plan import standing, standings
+    from orchestration.backfill_plan import span, standing, standings
 
     found = [standing(settings(), backfill_id)] if backfill_id else standings(settings())
     if as_json:
@@ -127,8 +127,8 @@ def status(backfill_id: str | None, as_json: bool) -> None:
                 each.plan.asked,
                 each.state,
                 f"{each.done} of {len(each.plan.steps)}",
-                _span(each.seconds),
-                _span(each.left),
+                span(each.seconds),
+                span(each.left),
                 each.reason,
             )
             for each in found
@@ -153,31 +153,24 @@ def stop(backfill_id: str) -> None:
 
 
 def _show(made: Plan, done: int = -1) -> None:
+    from orchestration.backfill_plan import span
+
     say(f"Backfill {made.backfill_id} ({made.asked})")
     for key, why in made.reasons.items():
         say(f"  {key}: {why}")
     say_table(
         ["", "step", "expected", "what"],
         [
-            ("✓" if number < done else "", number + 1, _span(each.seconds), str(each))
+            ("✓" if number < done else "", number + 1, span(each.seconds), str(each))
             for number, each in enumerate(made.steps)
         ],
         numbers=["step", "expected"],
     )
-    total = _span(made.seconds) or "nobody knows yet: the log has no such load or build"
+    total = span(made.seconds) or "nobody knows yet: the log has no such load or build"
     say(f"Expected from the log: {total}, besides checks and tests.")
     named = ", ".join(made.published[:6]) or "nothing"
     more = f" and {len(made.published) - 6} more" if len(made.published) > 6 else ""
     say(f"Published again at the end, as they are until then: {named}{more}.")
-
-
-def _span(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes = int(seconds // 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min" if minutes >= 2 else f"{seconds:.1f} s"
 
 
 def _plain(made: Plan) -> dict[str, Any]:

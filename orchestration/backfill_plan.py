@@ -86,13 +86,22 @@ class Standing:
 
     @property
     def left(self) -> float | None:
-        """Seconds: as long as its steps took so far, or as the plan expects."""
+        """Seconds: as long as its steps took so far, else as the plan expects."""
         if self.state in ENDED:
             return 0.0
-        rest = [each.seconds for each in self.plan.steps[self.done :]]
-        if None not in rest:
-            return sum(each or 0.0 for each in rest)
-        return self.seconds / self.done * len(rest) if self.done else None
+        if not self.done:
+            return self.plan.seconds
+        return self.seconds / self.done * (len(self.plan.steps) - self.done)
+
+
+def span(seconds: float | None) -> str:
+    """As people say it; nothing where nobody knows."""
+    if seconds is None:
+        return ""
+    minutes = int(seconds // 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes >= 2 else f"{seconds:.1f} s"
 
 
 def log(settings: Settings, about: Plan, event: str, **said: Any) -> None:

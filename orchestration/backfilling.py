@@ -17,7 +17,7 @@ from catalog.catalog import Catalog, Dataset, load_catalog
 from ingestion.portions import Portion, finish, replay_portion
 from ingestion.replay import replay_source
 from orchestration.backfill_costs import DAYS, rows_by_day
-from orchestration.backfill_plan import ENDED, Plan, Standing, Step, log, standing
+from orchestration.backfill_plan import ENDED, Plan, Standing, Step, log, span, standing
 from orchestration.backfill_planning import built_of, definitions_of
 from orchestration.jobs import BUILD, PUBLISH
 from orchestration.progress import Reporter
@@ -134,14 +134,16 @@ def _stale(plan: Plan, why: str) -> SluiceError:
 
 def _do(plan: Plan, number: int, report: Reporter) -> None:
     step, started = plan.steps[number], time.monotonic()
-    report(f"step {number + 1} of {len(plan.steps)}: {step}")
+    left = span(standing(settings(), plan.backfill_id).left)
+    about = f" (about {left} left)" if left else ""
+    report(f"step {number + 1} of {len(plan.steps)}{about}: {step}")
     catalog = load_catalog(settings())
     _fit(plan, catalog)
     try:
         rows = _change(plan, number, catalog, report)
         if step.datasets:
             _build(plan, step, report)
-    except (GateClosedError, SluiceError) as error:
+    except SluiceError as error:
         log(settings(), plan, "failed", step=number + 1, reason=error.what)
         raise
     with _writing(plan, report) as connection:
