@@ -49,7 +49,10 @@ def ask_for_holes(
     for hole in holes:
         name = catalog[hole.key].name
         connection.execute(
-            f"insert into {BOOKS}.backfills select ?, unnest(?::date[])", [name, list(hole.days)]
+            f"""insert into {BOOKS}.backfills
+                select * from (select ?::varchar, unnest(?::date[])) as days
+                except select model, partition_on from {BOOKS}.backfills""",
+            [name, list(hole.days)],
         )
     return holes
 
