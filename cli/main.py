@@ -15,6 +15,7 @@ os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 import click
 
 from cli import (
+    backfill,
     backup,
     check,
     collect,
@@ -62,6 +63,7 @@ for command in (
     demo.demo,
     runs.run,
     runs.replay,
+    backfill.backfill,
     develop.develop,
     status.status,
     data.simulate,

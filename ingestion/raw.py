@@ -85,13 +85,42 @@ def empty_raw_table(connection: Connection, contract: Contract) -> None:
     """The contract's table without rows, whatever it was before."""
     if engine(connection) == "postgres":
         present = existing_columns(connection).get((contract.place, contract.entity), {})
-        if present == {name: _spelled(connection, kind) for name, kind in _columns(contract)}:
+        if present == {name: spelled(connection, kind) for name, kind in _columns(contract)}:
             connection.execute(f"truncate table {contract.relation}")
             return
     # PostgreSQL: staging's views hang on the table; the next build makes them anew.
     cascade = "cascade" if engine(connection) == "postgres" else ""
     connection.execute(f"drop table if exists {contract.relation} {cascade}")
     create_raw_table(connection, contract)
+
+
+def rename(connection: Connection, contract: Contract, old: str, new: str) -> None:
+    connection.execute(f'alter table {contract.relation} rename column "{old}" to "{new}"')
+
+
+def widen(connection: Connection, contract: Contract, column: str, data_type: str) -> None:
+    """Another type for a column whose every value fits into it."""
+    if engine(connection) == "duckdb":
+        connection.execute(f'alter table {contract.relation} alter "{column}" type {data_type}')
+        return
+    # No view may hang on a column whose type changes; the next build makes it anew.
+    for statement in (
+        "begin",
+        f'alter table {contract.relation} add "_wider" {data_type}',
+        f'update {contract.relation} set "_wider" = "{column}"',
+        f'alter table {contract.relation} drop "{column}" cascade',
+        f'alter table {contract.relation} rename "_wider" to "{column}"',
+        "commit",
+    ):
+        connection.execute(statement)
+
+
+def shed(connection: Connection, contract: Contract) -> None:
+    """Columns go that the contract does not name any more."""
+    present = existing_columns(connection).get((contract.schema, contract.entity), {})
+    cascade = "cascade" if engine(connection) == "postgres" else ""
+    for name in sorted(present.keys() - dict(_columns(contract)).keys()):
+        connection.execute(f'alter table {contract.relation} drop "{name}" {cascade}')
 
 
 def existing_columns(connection: Connection) -> dict[tuple[str, str], dict[str, str]]:
@@ -113,7 +142,7 @@ def _columns(contract: Contract) -> list[tuple[str, str]]:
     return [(c.name, c.data_type) for c in contract.columns] + list(PLATFORM_COLUMNS)
 
 
-def _spelled(connection: Connection, data_type: str) -> str:
+def spelled(connection: Connection, data_type: str) -> str:
     return _SPELLED[engine(connection)].get(data_type, data_type)
 
 
@@ -126,9 +155,10 @@ def _complete(connection: Connection, contract: Contract, present: dict[str, str
         if column.name not in present:
             kind = _CREATED[engine(connection)].get(column.data_type, column.data_type)
             connection.execute(f'alter table {contract.relation} add column "{column.name}" {kind}')
-        elif present[column.name] != _spelled(connection, column.data_type):
+        elif present[column.name] != spelled(connection, column.data_type):
             raise ContractError(
                 f"{contract.place}.{contract.entity}.{column.name} holds "
                 f"{present[column.name]}, and its contract now says {column.data_type}.",
-                remedy=f"Rebuild it from landing: `sluice replay {contract.source}`.",
+                remedy=f"Rebuild it from landing: `sluice replay {contract.source}`, or in steps: "
+                f"`sluice backfill plan --source {contract.source}`.",
             )

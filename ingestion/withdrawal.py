@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+
+import pyarrow as pa
 
 from ingestion.contracts import Contract
 from ingestion.ledger import (
@@ -16,6 +19,7 @@ from ingestion.ledger import (
     known_files,
     next_batch_id,
     record,
+    registered,
 )
 from warehouse import structure
 from warehouse.connection import Connection
@@ -40,7 +44,7 @@ def withdraw(connection: Connection, contract: Contract, path: str, now: datetim
     )"""
     [[count]] = connection.execute(f"select count(*) {its_rows}", [path, path]).fetchall()
     connection.execute(f"delete {its_rows}", [path, path])
-    _touch_again(connection, contract, path, fresh)
+    touch_again(connection, contract, {path: fresh})
     for table in ("quarantine", "batches"):
         connection.execute(f"delete from {SCHEMA}.{table} where file = ?", [path])
     record(connection, [
@@ -69,12 +73,18 @@ def repetitions(connection: Connection, path: str) -> list[str]:
     ]
 
 
-def _touch_again(connection: Connection, contract: Contract, path: str, fresh: int) -> None:
-    if structure.exists(connection, str(BOOKS), _BOOK):
+def touch_again(connection: Connection, contract: Contract, batches: Mapping[str, int]) -> None:
+    """By file, the new batch that its days count as touched by: those that its old rows lay in."""
+    if not batches or not structure.exists(connection, str(BOOKS), _BOOK):
+        return
+    files = pa.table({"file": list(batches), "fresh": pa.array(batches.values(), pa.int64())})
+    with registered(connection, "sluice_moved", files):
         connection.execute(
-            f"""update {BOOKS}.{_BOOK} set batch_id = $fresh
-                where input = $input and batch_id in (
-                    select batch_id from {SCHEMA}.batches where file = $file
-                )""",
-            {"fresh": fresh, "input": contract.name, "file": path},
+            f"""update {BOOKS}.{_BOOK} set batch_id = moved.fresh
+                from (
+                    select batches.batch_id, sluice_moved.fresh
+                    from sluice_moved join {SCHEMA}.batches using (file)
+                ) as moved
+                where input = ? and {_BOOK}.batch_id = moved.batch_id""",
+            [contract.name],
         )

@@ -76,7 +76,7 @@ def _to_be_judged(watch: Watch, keys: Sequence[str]) -> set[str]:
     """
     states = gate.states(settings(), keys)
     shut = {key for key, state in states.items() if not state.is_plainly_open}
-    return shut | watch.look(keys).judge.keys()
+    return (shut | watch.look(keys).judge.keys()) - watch.held()
 
 
 def explanation(evaluation: Evaluation) -> dict[str, dg.MetadataValue]:

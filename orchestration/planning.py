@@ -20,6 +20,7 @@ from orchestration.run_log import log_idle
 from orchestration.watch import Watch
 from quality import downstream, gate
 from quality.due import Due, Facts, candidates, due
+from warehouse import backfills
 from warehouse.clock import wall_clock
 from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.errors import LockedError
@@ -77,13 +78,14 @@ def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | N
             wanted = candidates(catalog, facts, watch.company, found)
             if wanted:
                 return Plan(found, wanted, len(watch.company))
+            held = backfills.held(connection)
             is_to_report = _is_to_report(connection) or _is_left_over(catalog, facts)
         run_id = str(uuid4())
         is_new = note_deploy(settings(), catalog) is not None
         watch.confirm(run_id)
         log_idle(settings(), run_id, job)
         tables = downstream.publish_plan(
-            catalog, gate.states(settings(), catalog.datasets), kept_back(settings())
+            catalog, gate.states(settings(), catalog.datasets), kept_back(settings()), held
         )
         return Plan(
             found,

@@ -1,6 +1,7 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 import dagster as dg
 
@@ -15,9 +16,10 @@ from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
-from warehouse import publish
+from warehouse import backfills, publish
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
+from warehouse.workshop import connect
 
 STEP = "publish"
 
@@ -34,7 +36,9 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
     def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         leaking = kept_back(settings())
         states = gate.states(settings(), catalog.datasets)
-        plan = downstream.publish_plan(catalog, states, leaking)
+        with closing(connect(settings())) as connection:
+            held = backfills.held(connection)
+        plan = downstream.publish_plan(catalog, states, leaking, held)
         for key, each in leaking.items():
             say(context, f"✗ publish: {key} is kept back: {each.reason}")
         plan = audiences.given(settings(), catalog, plan)

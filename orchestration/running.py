@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from orchestration.planning import Plan, plan
 from orchestration.progress import Reporter, reporting
 from orchestration.retaining import retain_idly
 from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
-from orchestration.scope import SCOPE, Scope
+from orchestration.scope import BACKFILL, SCOPE, Scope
 from orchestration.telling import tell_people
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings, settings
@@ -54,9 +54,11 @@ def run(
     report: Reporter,
     jobs: Sequence[str] = (),
     everything: bool = False,
+    backfill: str = "",
 ) -> RunOutcome:
     """Build what is due, a selection, or everything; then report and publish, whatever the gates
-    say. `jobs` names those that shall run, where that is not all of them.
+    say. `jobs` names those that shall run, where that is not all of them; `backfill` the one
+    that this is a step of.
     """
     prepare_dagster_home(settings())
     catalog = load_catalog(settings())
@@ -71,7 +73,8 @@ def run(
             retain_idly(settings(), catalog, report)
             return RunOutcome(planned.run_id, True, ())
     scope: Scope = "due" if is_whole and not everything else "named" if chosen else "all"
-    return _run(catalog, chosen, selection, report, jobs, scope, planned)
+    more = {BACKFILL: backfill} if backfill else {}
+    return _run(catalog, chosen, selection, report, jobs, scope, planned, more)
 
 
 def _run(
@@ -82,6 +85,7 @@ def _run(
     jobs: Sequence[str],
     scope: Scope,
     planned: Plan | None,
+    more_tags: Mapping[str, str],
 ) -> RunOutcome:
     import dagster as dg
 
@@ -107,7 +111,8 @@ def _run(
                 continue
             if wanted:
                 # What follows from a selection is what is due after it.
-                tags: dict[str, str] = {
+                tags = {
+                    **more_tags,
                     TRIGGER: BY_HAND_TOOL,
                     SELECTION: " ".join(selection) if name == BUILD else "",
                     SCOPE: scope if name == BUILD or scope == "all" or jobs else "due",

@@ -16,6 +16,8 @@ Scope = Literal["due", "named", "all"]
 SCOPES: tuple[Scope, ...] = ("due", "named", "all")
 SCOPE = "sluice/scope"
 """A run's tag: what is said here counts; else it follows from what was asked for."""
+BACKFILL = "sluice/backfill"
+"""A run's tag: the backfill whose step it is, which may build what that backfill holds."""
 UNCHANGED: Mapping[str, bool] = {"sluice/unchanged": True}
 """Of a materialization or a check: nothing was due, it is as it was."""
 

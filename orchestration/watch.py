@@ -13,6 +13,7 @@ from orchestration.dbt_tests import data_tests
 from quality import gate
 from quality.due import Due, Facts, due, holding
 from quality.facts import gather
+from warehouse import backfills
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.settings import settings
@@ -47,6 +48,11 @@ class Watch:
             return Due({}, {})
         with closing(connect(settings())) as connection:
             return due(self.catalog, self.facts(connection, wanted), wanted)
+
+    def held(self) -> frozenset[str]:
+        """What a backfill has begun to change."""
+        with closing(connect(settings())) as connection:
+            return frozenset(backfills.held(connection))
 
     def confirm(self, run_id: str) -> None:
         """At a run's end: what had nothing due still holds, which its service level counts on."""

@@ -10,6 +10,7 @@ from catalog.catalog import Catalog
 from catalog.classification import personal_columns
 from catalog.leaks import KeptBack, called_rightly
 from quality.gate_state import GATED_LAYERS, GateState, is_gated
+from warehouse.backfills import Hold
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
 
@@ -33,16 +34,19 @@ def closed_upstream(
 
 
 def buildable(
-    catalog: Catalog, states: Mapping[str, GateState], keys: Iterable[str]
+    catalog: Catalog,
+    states: Mapping[str, GateState],
+    keys: Iterable[str],
+    held: Mapping[str, Hold] | None = None,
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Which of the keys may be built, and why the others may not.
+    """Which of the keys may be built, and why the others may not: a gate, or a backfill's hold.
 
     A closed ancestor that is built in the same step does not withhold its children: within a
     layer dbt's tests stop them, and what they hold is not published until the ancestor opens.
     """
     wanted = list(dict.fromkeys(keys))
     shut = {key: closed_upstream(catalog, states, key) for key in wanted}
-    withheld: dict[str, str] = {}
+    withheld = {key: str(hold) for key, hold in (held or {}).items() if key in wanted}
     while True:
         together = set(wanted) - withheld.keys()
         found = {
@@ -57,10 +61,14 @@ def buildable(
 
 
 def publish_plan(
-    catalog: Catalog, states: Mapping[str, GateState], kept_back: Mapping[str, KeptBack]
+    catalog: Catalog,
+    states: Mapping[str, GateState],
+    kept_back: Mapping[str, KeptBack],
+    held: Mapping[str, Hold] | None = None,
 ) -> tuple[PublicTable, ...]:
     """Every public dataset, fresh where its own gate and all above it are open, none above it
-    was built after it, and nothing else keeps it back (catalog.leaks knows what does).
+    was built after it, no backfill that has begun still changes it, and nothing else keeps it back
+    (catalog.leaks knows what does).
     """
     tables: list[PublicTable] = []
     for dataset in called_rightly(catalog, kept_back).public():
@@ -68,18 +76,20 @@ def publish_plan(
         shut = closed_upstream(catalog, states, dataset.key)
         if is_gated(dataset) and not own.is_open:
             shut = (*shut, own)
-        newer = newer_inputs(catalog, states, dataset.key) if not shut else ()
+        hold = (held or {}).get(dataset.key)
+        newer = newer_inputs(catalog, states, dataset.key) if not shut and hold is None else ()
         since = [each.closed_since or each.since for each in shut]
         since += [each.changed_at for each in newer]
+        since += [hold.since] if hold is not None else []
         known = [each for each in since if each is not None]
+        reasons = [kept_back[dataset.key].reason] if dataset.key in kept_back else []
+        reasons += [*map(_blame, shut[:3]), *([str(hold)] if hold is not None else [])]
         tables.append(
             PublicTable(
                 name=dataset.name,
                 relation=dataset.relation,
-                fresh=not shut and not newer and dataset.key not in kept_back,
-                reason=(kept_back[dataset.key].reason if dataset.key in kept_back else "")
-                or "; ".join(_blame(each) for each in shut[:3])
-                or _outrun(newer),
+                fresh=not reasons and not newer,
+                reason="; ".join(reasons) or _outrun(newer),
                 since=min(known) if known else None,
                 owner=dataset.owner,
                 tier=dataset.tier,

@@ -40,6 +40,8 @@ class Facts:
     by_the_day: frozenset[str] = frozenset()
     freshness: Mapping[str, str] = field(default_factory=dict)
     """By dataset that promises to be fresh, what that check would say now."""
+    held: frozenset[str] = frozenset()
+    """What a backfill has begun to change: it is due when that has ended."""
 
     def state(self, key: str) -> GateState:
         return self.states.get(key, GateState(key))
@@ -74,7 +76,7 @@ def due(catalog: Catalog, facts: Facts, keys: Iterable[str]) -> Due:
     """Of these datasets. What follows from a build that is still to come is not known yet, except
     among the keys themselves: what reads a due one of them is due as well.
     """
-    wanted = list(dict.fromkeys(keys))
+    wanted = [key for key in dict.fromkeys(keys) if key not in facts.held]
     build = {key: why for key in wanted if (why := why_build(catalog, facts, catalog[key]))}
     for key in wanted:
         if key not in build:
@@ -96,7 +98,7 @@ def due(catalog: Catalog, facts: Facts, keys: Iterable[str]) -> Due:
 
 def candidates(catalog: Catalog, facts: Facts, keys: Iterable[str], found: Due) -> frozenset[str]:
     """What a run may come to: all that is due, what reads it, and what is held against it."""
-    wanted = set(keys)
+    wanted = set(keys) - facts.held
     reached = set(found.keys)
     for key in found.build:
         reached |= catalog.descendants(key)
@@ -113,7 +115,7 @@ def holding(
     return tuple(
         key
         for key in keys
-        if key not in found.keys
+        if key not in found.keys | facts.held
         and (passed := facts.state(key).passed_at) is not None
         and now - passed >= RENEWED_EVERY
         and not downstream.closed_upstream(catalog, facts.states, key)

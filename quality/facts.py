@@ -10,7 +10,7 @@ from ingestion.survey import reasons_to_load
 from quality import gate, holes, own_checks, standards
 from quality.due import Facts
 from quality.gate_state import is_gated
-from warehouse import builds, structure
+from warehouse import backfills, builds, structure
 from warehouse.clock import as_of, last_day, wall_clock
 from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
@@ -49,6 +49,7 @@ def gather(
         by_the_day=frozenset(
             key for key, text in checks.items() if standards.goes_by_the_day(text)
         ),
+        held=frozenset(backfills.held(connection)),
         freshness={
             key: str(check.outcome) for key, check in own_checks.freshness(connection, gated, now)
         },

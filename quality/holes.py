@@ -49,12 +49,12 @@ def ask_for_holes(
     holes = find_holes(catalog, connection, keys)
     for hole in holes:
         name = catalog[hole.key].name
-        connection.execute("begin")
-        connection.execute(f"delete from {BOOKS}.backfills where model = ?", [name])
         connection.execute(
-            f"insert into {BOOKS}.backfills select ?, unnest(?::date[])", [name, list(hole.days)]
+            f"""insert into {BOOKS}.backfills
+                select * from (select ?::varchar, unnest(?::date[])) as days
+                except select model, partition_on from {BOOKS}.backfills""",
+            [name, list(hole.days)],
         )
-        connection.execute("commit")
     return holes
 
 

@@ -33,7 +33,8 @@ class Difference:
 
     @property
     def remedy(self) -> str:
-        return self.rule.remedy.format(source=self.entity.split(".")[0], was=self.was)
+        source, _, entity = self.entity.partition(".")
+        return self.rule.remedy.format(source=source, entity=entity, was=self.was)
 
     def __str__(self) -> str:
         values = f" ({self.was or '–'} → {self.now or '–'})" if self.was or self.now else ""
@@ -167,11 +168,17 @@ def _dropped(entity: str, column: PromisedColumn, today: date) -> Difference:
 
 
 def _type_rule(old: str, new: str) -> str:
+    if _size(old) is None or _size(new) is None:
+        return "type_changed"
+    return "type_widened" if is_widened(old, new) else "type_narrowed"
+
+
+def is_widened(old: str, new: str) -> bool:
+    """Does every value of the one type fit into the other?"""
     before, after = _size(old), _size(new)
     if before is None or after is None:
-        return "type_changed"
-    is_wider = after[0] >= before[0] and after[1] >= before[1]
-    return "type_widened" if is_wider else "type_narrowed"
+        return False
+    return after[0] >= before[0] and after[1] >= before[1]
 
 
 def _size(data_type: str) -> tuple[int, int] | None:

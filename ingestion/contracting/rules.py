@@ -23,7 +23,10 @@ class Rule:
     remedy: str = ""
 
 
-_REPLAY: Final = "After the merge: `sluice replay {source}` reads landing anew; then `sluice run`."
+_REPLAY: Final = (
+    "After the merge: `sluice backfill plan --source {source} --entity {entity}`, then "
+    "`sluice backfill run`, reads what has landed anew."
+)
 _BOTH: Final = (
     "Promise it beside the old one, move the readers, announce the old one's end (`deprecated_on`)."
 )
@@ -88,7 +91,7 @@ _RULES: Final = (
          "Keep the alias: it costs nothing."),
     Rule("key_changed", "the key changes", "breaking",
          "Which rows speak of the same thing is another question: staging keeps other ones.",
-         "Change the staging model and its tests with it, then `sluice replay {source}`."),
+         f"Change the staging model and its tests with it. {_REPLAY}"),
     Rule("classification_raised", "a column is classified higher", "backfill",
          "What is published must be masked anew, and older snapshots still hold it clear.",
          "After the merge: `sluice run`. `sluice check` shows the models that are called less."),
@@ -158,4 +161,4 @@ def reference() -> str:
 
 
 def _plain(remedy: str) -> str:
-    return remedy.format(source="<source>", was="<old name>") or "–"
+    return remedy.format(source="<source>", entity="<table>", was="<old name>") or "–"

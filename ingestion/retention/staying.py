@@ -19,12 +19,12 @@ _STAYING: Final = "sluice_staying"
 
 def empty_but(connection: Connection, contract: Contract, files: Set[str]) -> int:
     """The contract's table anew, with nothing but the rows of these files. Gives their number."""
-    present = existing_columns(connection).get((contract.schema, contract.entity), {})
+    present = existing_columns(connection).get((contract.place, contract.entity), {})
     with _kept_aside(connection, contract, files if present else frozenset()) as count:
         empty_raw_table(connection, contract)
         if not count:
             return 0
-        now = existing_columns(connection)[contract.schema, contract.entity]
+        now = existing_columns(connection)[contract.place, contract.entity]
         both = [name for name in now if name in present]
         values = ", ".join(f"cast({named(name)} as {now[name]})" for name in both)
         try:

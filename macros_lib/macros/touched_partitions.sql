@@ -53,10 +53,18 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set plan = plan_of(books, existing) -%}
-    {%- set rows = none -%}
-    {%- if plan.whole -%}
-        {%- set fresh = existing is none -%}
-        {%- set building = target_relation if fresh else intermediate -%}
+    {%- if plan.aside == 'part' -%}
+        {%- set count = adapter.dispatch('build_part', 'sluice_macros')(books, sql, plan) -%}
+        {%- do store_raw_result('main', code='OK', rows_affected=count,
+            message=count ~ ' rows in ' ~ plan.days | length ~ ' days, aside', agate_table=none) -%}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {%- do adapter.commit() -%}
+        {{ run_hooks(post_hooks, inside_transaction=False) }}
+        {{ return({'relations': []}) }}
+    {%- elif plan.aside == 'taken' -%}
+        {%- set building = adapter.dispatch('aside_relation', 'sluice_macros')() -%}
+    {%- elif plan.whole -%}
+        {%- set building = target_relation if existing is none else intermediate -%}
         {%- call statement('create') -%}
             {{ adapter.dispatch('create_empty', 'sluice_macros')(building, sql) }}
         {%- endcall -%}
@@ -72,14 +80,18 @@
             {%- do adapter.dispatch('touched_positions', 'sluice_macros')(books, plan, "model = '" ~ model.name ~ "'") -%}
         {%- endif -%}
     {%- else -%}
-        {%- set insertion = adapter.dispatch('touched_insert', 'sluice_macros')(building, sql, plan) -%}
-        {%- if not plan.whole -%}
-            {%- call statement('delete') -%}
-                delete from {{ building }}
-                where {{ adapter.dispatch('in_ranges', 'sluice_macros')(config.get('partition_by'), plan.ranges) }}
-            {%- endcall -%}
+        {%- if plan.aside -%}
+            {%- do adapter.dispatch('forget_aside', 'sluice_macros')(books) -%}
+        {%- else -%}
+            {%- set insertion = adapter.dispatch('touched_insert', 'sluice_macros')(building, sql, plan) -%}
+            {%- if not plan.whole -%}
+                {%- call statement('delete') -%}
+                    delete from {{ building }}
+                    where {{ adapter.dispatch('in_ranges', 'sluice_macros')(config.get('partition_by'), plan.ranges) }}
+                {%- endcall -%}
+            {%- endif -%}
+            {%- call statement('main') -%}{{ insertion }}{%- endcall -%}
         {%- endif -%}
-        {%- call statement('main') -%}{{ insertion }}{%- endcall -%}
         {%- set count = adapter.dispatch('touched_record', 'sluice_macros')(books, building, plan) -%}
         {%- do store_raw_result(
             'main', code='OK', rows_affected=count,
@@ -90,9 +102,11 @@
     {%- if plan.whole -%}
         {%- do adapter.dispatch('touched_index', 'sluice_macros')(building) -%}
         {%- do create_indexes(building) -%}
-        {%- if not fresh -%}
+        {%- if existing is not none -%}
             {%- do adapter.rename_relation(existing, backup) -%}
-            {%- do adapter.rename_relation(intermediate, target_relation) -%}
+        {%- endif -%}
+        {%- if building.identifier != target_relation.identifier -%}
+            {%- do adapter.rename_relation(building, target_relation) -%}
         {%- endif -%}
     {%- endif -%}
 
@@ -102,7 +116,7 @@
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {%- do adapter.commit() -%}
 
-    {%- if plan.whole and not fresh -%}
+    {%- if plan.whole and existing is not none -%}
         {%- do adapter.drop_relation(backup) -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=False) }}

@@ -2,7 +2,8 @@
     Books: progress (how far each input was read), touches (the last build that touched a day),
     batch_partitions (which batches of a source hold which days), row_counts (how many rows a day held when
     it was built), backfills (days that are asked for, whatever the inputs say), sealed (days of which a source has
-    let rows go since they were built: the model alone holds them, so it keeps them as they are). -#}
+    let rows go since they were built: the model alone holds them, so it keeps them as they are), rebuilds and
+    rebuild_progress (a rebuild in parts: touched_aside.sql). -#}
 
 {#- The tables, created when missing. -#}
 {% macro default__touched_books() %}
@@ -16,6 +17,8 @@
         'row_counts': 'model ' ~ text ~ ' not null, partition_on date not null, row_count bigint not null',
         'backfills': 'model ' ~ text ~ ' not null, partition_on date not null',
         'sealed': 'model ' ~ text ~ ' not null, input ' ~ text ~ ' not null, partition_on date not null, position bigint',
+        'rebuilds': 'model ' ~ text ~ ' not null, partition_on date not null',
+        'rebuild_progress': 'model ' ~ text ~ ' not null, input ' ~ text ~ ' not null, position bigint not null',
     } -%}
     {%- set books = {} -%}
     {%- for name, definition in columns.items() -%}
@@ -58,6 +61,10 @@
     {%- if empty -%}
         {{- return({'whole': existing is none, 'empty': true, 'days': [], 'ranges': []}) -}}
     {%- endif -%}
+    {%- set aside = none if should_full_refresh() else adapter.dispatch('aside_plan', 'sluice_macros')(books, inputs) -%}
+    {%- if aside -%}
+        {{- return(aside) -}}
+    {%- endif -%}
 
     {%- set positions = {} -%}
     {%- for input in inputs if input.kind in ('definition', 'whole') -%}
@@ -84,9 +91,8 @@
             {%- endfor -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for row in run_query('select cast(partition_on as ' ~ dbt.type_string() ~ ') from '
-        ~ books.backfills ~ " where model = '" ~ model.name ~ "'") if not whole -%}
-        {%- do ordinals.update({modules.datetime.date.fromisoformat((row[0] | string)[:10]).toordinal(): true}) -%}
+    {%- for day in adapter.dispatch('days_in_book', 'sluice_macros')(books.backfills) if not whole -%}
+        {%- do ordinals.update({day: true}) -%}
     {%- endfor -%}
     {%- set days = ordinals.keys() | reject('in', sealed) | sort -%}
     {{- return({
@@ -185,6 +191,16 @@
         {%- do positions.append(row[1] | int) -%}
     {%- endfor -%}
     {{- return({'days': days, 'position': positions | max}) -}}
+{% endmacro %}
+
+{#- The model's own days in a book, as ordinals. -#}
+{% macro default__days_in_book(book) %}
+    {%- set days = [] -%}
+    {%- for row in run_query('select distinct cast(partition_on as ' ~ dbt.type_string() ~ ') from '
+        ~ book ~ " where model = '" ~ model.name ~ "'") -%}
+        {%- do days.append(modules.datetime.date.fromisoformat((row[0] | string)[:10]).toordinal()) -%}
+    {%- endfor -%}
+    {{- return(days | sort) -}}
 {% endmacro %}
 
 {#- Neighbouring days, widened, as [first, last] pairs: short SQL that prunes well. -#}

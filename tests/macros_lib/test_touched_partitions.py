@@ -15,7 +15,10 @@ from pathlib import Path
 from macros_project import Project, Row
 
 MODELS = ("stg_clicks", "clicks_daily", "clicks_contracted")
-BOOKS = ("progress", "touches", "batch_partitions", "row_counts", "backfills")
+BOOKS = (
+    "progress", "touches", "batch_partitions", "row_counts", "backfills", "rebuilds",
+    "rebuild_progress",
+)  # fmt: skip
 Click = tuple[int, int, str]
 Batch = Sequence[Click]
 
@@ -72,7 +75,8 @@ def test_every_order_of_arrival_gives_the_rows_of_a_full_build(project: Project)
     assert len(expected["stg_clicks"]) == 9 * 20
     shuffled = random.Random(3).sample(batches, len(batches))
     repeated = [batches[0], batches[3], *batches[:6], batches[2], *batches[6:], batches[8]]
-    for order in (batches, shuffled, repeated):
+    # The second one holds the plain order, too.
+    for order in (shuffled, repeated):
         project.begin_anew()
         for number in range(0, len(order), 3):
             land(project, order[number : number + 3], first_id=10 * number + 1)
@@ -283,6 +287,48 @@ def test_a_changed_definition_rebuilds_everything(on_duckdb: Project) -> None:
     finally:
         model.write_text(text)
         on_duckdb.manifest = manifest
+
+
+def ask(project: Project, model: str, *days: int) -> None:
+    for day in days:
+        for book in ("backfills", "rebuilds"):
+            project.execute(
+                f"insert into main_platform.{book} select '{model}', date '2025-01-{day:02}'"
+                f" where '{book}' = 'backfills' or not exists (select 1 from"
+                f" main_platform.rebuild_progress where model = '{model}')"
+            )
+
+
+def test_a_rebuild_in_parts_is_aside_until_it_is_whole(project: Project) -> None:
+    batches = one_batch_a_day(6)
+    expected = in_one_go(project, batches)
+    project.begin_anew()
+    land(project, batches[:5])
+    build(project)
+    # What nobody would find otherwise; a row of a day that no input has any more stays away, too.
+    project.execute(
+        "update main.stg_clicks set user_id = 99",
+        "insert into main.stg_clicks select * from main.stg_clicks where clicked_on = '2025-01-02'",
+    )
+    odd = project.rows("main.stg_clicks")
+    for part in ((1, 2), (2, 3, 9)):
+        ask(project, "stg_clicks", *part)
+        build(project, models=["stg_clicks"])
+        assert project.rows("main.stg_clicks") == odd
+    owed = project.rows("main_platform.rebuilds")
+    assert [str(day) for _, day in owed] == ["2025-01-04", "2025-01-05"]
+    # Meanwhile it is built as ever: what lands is in it, and will be in what is aside.
+    land(project, batches[5:], first_id=6)
+    build(project)
+    assert project.rows("main.stg_clicks") != odd
+    ask(project, "stg_clicks", 4, 5)
+    build(project, models=["stg_clicks"])
+    # Nothing is owed: the next build takes over, the one after it what has come since.
+    build(project)
+    assert not project.rows("main_platform.rebuild_progress")
+    build(project)
+    assert built(project) == expected
+    assert not project.rows("main_platform.rebuilds")
 
 
 def test_a_changed_small_input_rebuilds_everything(project: Project) -> None:

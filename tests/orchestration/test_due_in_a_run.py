@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platform_under_test import Sluice, sluice_in
+from crash.company import Company
+from platform_under_test import Sluice
+from warm import Warm
 
 from catalog.catalog import Catalog, from_manifest, load_catalog
 from orchestration.planning import plan
@@ -28,21 +30,24 @@ LOST = "product_retention_weekly"
 
 
 @pytest.fixture(scope="module")
-def company(module_demo: Sluice) -> Sluice:
-    return module_demo
+def company(module_demo: Sluice, warm: Warm) -> Company:
+    """What the platform says of itself is not what this is about: no report is made."""
+    return Company(module_demo.folder, warm)
 
 
 @pytest.fixture
-def here(company: Sluice, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]:
+def here(
+    module_demo: Sluice, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Catalog]:
     """This process looks at the company, too."""
     with monkeypatch.context() as patch:
-        for key, value in company.environment.items():
+        for key, value in module_demo.environment.items():
             patch.setenv(key, value)
         settings.cache_clear()
         yield load_catalog(settings())
 
 
-def built(sluice: Sluice) -> list[str]:
+def built(sluice: Company) -> list[str]:
     """Every model that was ever built, the newest last."""
     return [each["dataset"] for each in read_newest_first(sluice.settings, MODELS)][::-1]
 
@@ -51,10 +56,10 @@ def due(catalog: Catalog) -> Due:
     return Watch(catalog).look(Watch(catalog).company)
 
 
-def test_without_news_nothing_is_built_and_nothing_published(company: Sluice) -> None:
+def test_without_news_nothing_is_built_and_nothing_published(company: Company) -> None:
     before, seen = built(company), snapshots.current_id(company.settings)
     run = company("run")
-    assert "✓ 0 of " in run.stdout
+    assert "✓ 0 of " in run.output
     assert built(company) == before and snapshots.current_id(company.settings) == seen
     ended, started, *_ = read_newest_first(company.settings, RUNS)
     assert (started["event"], ended["event"], ended["outcome"]) == ("started", "ended", "success")
@@ -100,7 +105,7 @@ def test_another_test_or_check_is_due_for_judging_only(here: Catalog) -> None:
 
 
 def test_one_file_and_a_lost_table_build_what_depends_on_them_and_no_more(
-    company: Sluice, here: Catalog
+    company: Company, here: Catalog
 ) -> None:
     before = built(company)
     land_a_lead(company)
@@ -110,19 +115,18 @@ def test_one_file_and_a_lost_table_build_what_depends_on_them_and_no_more(
     assert planned is not None
     assert planned.found.build["raw.crm.leads"] == "1 file to be loaded"
     assert planned.found.build[f"marts.{LOST}"] == f"marts.{LOST} does not exist"
-    # What the platform says of itself is not what this is about.
-    run = sluice_in(company.folder, SLUICE_REPORT="never")("run")
-    assert "datasets are due (" in run.stdout and "load crm: 1 files" in run.stdout
-    assert "load billing" not in run.stdout
+    run = company("run")
+    assert "datasets are due (" in run.output and "load crm: 1 files" in run.output
+    assert "load billing" not in run.output
     company_s = {key for key in built(company)[len(before) :] if not here[key].is_about_platform}
     below = {key for key in here.descendants("raw.crm.leads") if here[key].layer != "raw"}
     # What this one reads came out with the same rows: a lead is not an account.
     assert company_s == below - {"marts.accounts_overview"} | {f"marts.{LOST}"}
     # Consumers see it, and nothing is left to do.
-    assert company("run").stdout.count("✓ 0 of ") == 1
+    assert company("run").output.count("✓ 0 of ") == 1
 
 
-def test_its_rows_are_those_of_a_full_rebuild(company: Sluice, here: Catalog) -> None:
+def test_its_rows_are_those_of_a_full_rebuild(company: Company, here: Catalog) -> None:
     before = rows(company)
     environment = dict(os.environ)
     outcome = dbt.run(
@@ -134,7 +138,7 @@ def test_its_rows_are_those_of_a_full_rebuild(company: Sluice, here: Catalog) ->
     assert rows(company) == before
 
 
-def rows(sluice: Sluice) -> Mapping[str, Any]:
+def rows(sluice: Company) -> Mapping[str, Any]:
     with closing(connect(sluice.settings)) as workshop:
         return {
             key: versions.fingerprint(workshop, each)
@@ -143,7 +147,7 @@ def rows(sluice: Sluice) -> Mapping[str, Any]:
         }
 
 
-def land_a_lead(sluice: Sluice) -> None:
+def land_a_lead(sluice: Company) -> None:
     """The newest file once more, its leads being new ones."""
     landing = Path(sluice.settings.landing_url) / "crm" / "leads"
     newest = max(path for path in landing.rglob("*.csv") if len(path.read_text().splitlines()) > 1)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from crash.company import Company
 from platform_under_test import Sluice
+from warm import Warm
 
 from warehouse.platform_log import read_newest_first
 from warehouse.settings import PROJECT_ROOT
@@ -40,17 +42,20 @@ def per_day(sluice: Sluice, relation: str, day: str) -> list[Any]:
         ).fetchall()
 
 
-def test_lost_days_and_explained_quarantine_are_mended_by_the_next_run(own_demo: Sluice) -> None:
+def test_lost_days_and_explained_quarantine_are_mended_by_the_next_run(
+    own_demo: Sluice, warm: Warm
+) -> None:
+    company = Company(own_demo.folder, warm)
     before = per_day(own_demo, EVENTS, "occurred_on")
     children = per_day(own_demo, "curated.fct_feature_usage_daily", "used_on")
     lose_days(own_demo)
     quarantine_a_good_row(own_demo)
-    run = own_demo(
+    run = company(
         "run", "-s", "source:billing", "-s", "stg_events__product_events",
         "-s", "fct_feature_usage_daily",
     )  # fmt: skip
-    assert "✓ healed billing.payments: 1 quarantined rows fit its changed contract" in run.stdout
-    assert f"✓ healed {EVENTS}: 3 days (2026-01-05 to 2026-02-04) held 0 rows where" in run.stdout
+    assert "✓ healed billing.payments: 1 quarantined rows fit its changed contract" in run.output
+    assert f"✓ healed {EVENTS}: 3 days (2026-01-05 to 2026-02-04) held 0 rows where" in run.output
     assert per_day(own_demo, EVENTS, "occurred_on") == before
     assert per_day(own_demo, "curated.fct_feature_usage_daily", "used_on") == children
     found = heals(own_demo)
@@ -58,8 +63,8 @@ def test_lost_days_and_explained_quarantine_are_mended_by_the_next_run(own_demo:
     assert found[EVENTS]["what"] == "backfilled"
     assert found[EVENTS]["row_count"] == sum(lost[day] for day in DAYS)
     assert found["raw.billing.payments"]["row_count"] == 1
-    again = own_demo("run", "-s", "stg_events__product_events")
-    assert "healed" not in again.stdout
+    again = company("run", "-s", "stg_events__product_events")
+    assert "healed" not in again.output
 
 
 def lose_days(sluice: Sluice) -> None:

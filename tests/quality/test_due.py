@@ -183,6 +183,15 @@ def test_what_is_held_against_something_due_is_a_candidate(catalog: Catalog, fac
     assert candidates(catalog, news, ORDER, found) == {LEADS, FUNNEL, FACTS}
 
 
+def test_what_a_backfill_holds_is_left_alone(catalog: Catalog, facts: Facts) -> None:
+    held = frozenset({FACTS, REVENUE})
+    news = replace(but(facts, FACTS, state="pending"), waiting={"billing": "1 file"}, held=held)
+    found = due(catalog, news, ORDER)
+    assert found.build.keys() == {PAYMENTS, STAGED}
+    assert candidates(catalog, news, ORDER, found) == {PAYMENTS, STAGED}
+    assert not held & set(holding(catalog, news, ORDER, found, at(99)))
+
+
 def test_what_holds_is_said_again_once_its_last_pass_is_old(catalog: Catalog, facts: Facts) -> None:
     news = replace(facts, waiting={"crm": "1 file to be loaded"})
     found = due(catalog, news, ORDER)

@@ -27,6 +27,7 @@ from catalog.leaks import KeptBack
 from quality import by_hand, downstream, gate
 from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, closed
+from warehouse.backfills import Hold
 from warehouse.clock import wall_clock
 from warehouse.errors import SettingsError
 from warehouse.publish import PublicTable
@@ -230,6 +231,21 @@ def test_what_is_built_in_the_same_step_withholds_nothing(
     assert downstream.buildable(catalog, states, [STAGED, FACTS]) == ((STAGED, FACTS), {})
     can, withheld = downstream.buildable(catalog, states, [FACTS])
     assert can == () and "never" in withheld[FACTS]
+
+
+def test_what_a_backfill_holds_is_neither_built_nor_published_by_others(
+    settings_here: Settings, catalog: Catalog
+) -> None:
+    open_all(settings_here, catalog)
+    states = gate.states(settings_here, catalog.datasets)
+    since = states[FACTS].since or wall_clock()
+    held = {key: Hold("b-1", since) for key in (FACTS, REVENUE)}
+    can, withheld = downstream.buildable(catalog, states, [STAGED, FACTS, FUNNEL], held)
+    assert can == (STAGED, FUNNEL) and "backfill b-1 is under way" in withheld[FACTS]
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states, held)}
+    revenue = plan["finance_revenue"]
+    assert plan["growth_funnel"].fresh and not revenue.fresh
+    assert revenue.reason.startswith("backfill b-1 is under way") and revenue.since == since
 
 
 def test_the_publish_plan_takes_only_what_is_open_all_the_way(
