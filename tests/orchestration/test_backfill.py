@@ -117,5 +117,5 @@ def test_a_stopped_backfill_holds_nothing_and_its_days_are_due(here: Backfilled)
     here.company.killed_at("build.marked", "backfill", "run")
     here.sluice("backfill", "stop")
     assert here.standing().state == "stopped"
-    here.sluice("run")
+    here.sluice("run", "--select", SESSIONS)
     assert here.rows() == here.before
