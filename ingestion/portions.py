@@ -27,6 +27,7 @@ from ingestion.load import TRANSACTION_BYTES, Unloadable
 from ingestion.outcome import explained, log_replay
 from ingestion.raw import ensure_raw_tables, existing_columns, rename, shed, spelled, widen
 from ingestion.rereading import forget, read_again
+from ingestion.retention.planning import files_let_go
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.crash_points import crash_point
@@ -71,9 +72,13 @@ def portions(
     found: list[list[tuple[int, str, str, int, int]]] = []
     weight = count = 0
     present = {file.path for file in Landing(settings).files(source)}
+    # What landing has let go by its retention stays in raw as it is.
+    staying = files_let_go(connection, source, "landing") - present
     for row in rows:
         received = received_on(row[2])
         if row[1] not in entities or not f"{since or ''}" <= received <= f"{until or '9'}":
+            continue
+        if row[2] in staying:
             continue
         if row[2] not in present:
             raise SluiceError(
@@ -111,7 +116,7 @@ def _portion(source: str, rows: Sequence[tuple[int, str, str, int, int]]) -> Por
 
 def unfit(connection: Connection, contract: Contract) -> str:
     """Why a table cannot be brought to its contract with its rows in it, or nothing."""
-    present = existing_columns(connection).get((contract.schema, contract.entity))
+    present = existing_columns(connection).get((contract.place, contract.entity))
     if present is None:
         return f"{contract.relation} does not exist"
     for column in contract.columns:
@@ -193,7 +198,7 @@ def finish(settings: Settings, connection: Connection, source: str, entity: str)
 
 
 def _fit(connection: Connection, contract: Contract) -> None:
-    present = existing_columns(connection).get((contract.schema, contract.entity))
+    present = existing_columns(connection).get((contract.place, contract.entity))
     if present is None:
         return
     why_not = unfit(connection, contract)

@@ -117,7 +117,7 @@ def widen(connection: Connection, contract: Contract, column: str, data_type: st
 
 def shed(connection: Connection, contract: Contract) -> None:
     """Columns go that the contract does not name any more."""
-    present = existing_columns(connection).get((contract.schema, contract.entity), {})
+    present = existing_columns(connection).get((contract.place, contract.entity), {})
     cascade = "cascade" if engine(connection) == "postgres" else ""
     for name in sorted(present.keys() - dict(_columns(contract)).keys()):
         connection.execute(f'alter table {contract.relation} drop "{name}" {cascade}')

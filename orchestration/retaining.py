@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 from catalog.catalog import Catalog
 from ingestion.retention import planning, removal
 from ingestion.retention.planning import Plan, Readers, has_policy
 from ingestion.retention.protection import Protection, Reader
+from orchestration.backfill_plan import standings
 from quality import gate
 from quality.gate_state import is_gated
 from quality.holes import MATERIALIZED
@@ -21,10 +22,12 @@ from warehouse.workshop import connect, writing
 
 
 def protected_batches(settings: Settings, catalog: Catalog) -> list[Protection]:
-    """Every reason beside those that the ledger itself knows. Who else needs batches for a time
-    (a backfill that is planned or not finished) adds its reasons here.
-    """
-    return [*_below_no_open_gate(settings, catalog), *_for_pinned(settings)]
+    """Every reason beside those that the ledger itself knows."""
+    return [
+        *_below_no_open_gate(settings, catalog),
+        *_for_pinned(settings),
+        *_for_backfills(settings, catalog),
+    ]
 
 
 def plan(settings: Settings, catalog: Catalog, connection: Connection) -> Plan:
@@ -70,11 +73,7 @@ def _below_no_open_gate(settings: Settings, catalog: Catalog) -> Iterator[Protec
     for key, state in gate.states(settings, gated).items():
         if not state.is_plainly_open:
             needed = {key, *catalog.ancestors(key)}
-            entities = {
-                f"{catalog[each].source}.{catalog[each].name}"
-                for each in needed
-                if catalog[each].layer == "raw"
-            }
+            entities = _received(catalog, needed)
             said = "opened by hand" if state.is_overridden else state.state
             said = "not judged yet" if said == "never" else said
             yield Protection(f"the gate of {key} is {said}", entities)
@@ -88,3 +87,19 @@ def _for_pinned(settings: Settings) -> Iterator[Protection]:
                 f"snapshot {snapshot_id} is made of it, {pin}",
                 loaded_until=retention.made_at(snapshot_id),
             )
+
+
+def _for_backfills(settings: Settings, catalog: Catalog) -> Iterator[Protection]:
+    """One that is under way reads again what it was planned on; so would the newest plan."""
+    for number, each in enumerate(standings(settings)):
+        if each.state == "under way" or (number == 0 and each.state == "planned"):
+            known = [key for key in each.plan.datasets if key in catalog.datasets]
+            needed = {above for key in known for above in (key, *catalog.ancestors(key))}
+            because = f"backfill {each.plan.backfill_id} is {each.state}"
+            yield Protection(because, _received(catalog, needed))
+
+
+def _received(catalog: Catalog, keys: Iterable[str]) -> set[str]:
+    """Of these datasets the raw ones, as contracts call them."""
+    raw = [catalog[each] for each in keys if catalog[each].layer == "raw"]
+    return {f"{each.source}.{each.name}" for each in raw}
