@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import duckdb
 import pytest
 import yaml
-from conftest import copy_of
 from new_sources import Copy, copy_house
-from platform_under_test import Demo
+from platform_under_test import Sluice
 
 from catalog.catalog import Catalog, Column, Dataset
 from quality.proposing import ProposedCheck
@@ -89,10 +88,9 @@ class Written:
 
 
 @pytest.fixture(scope="module")
-def written(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    folder = tmp_path_factory.mktemp("new")
-    mine = copy_of(demo, folder)
-    house = copy_house(folder / "house", mine.environment, folder / "data")
+def written(module_demo: Sluice) -> Written:
+    folder = module_demo.folder
+    house = copy_house(folder / "house", module_demo.environment, folder / "data")
     said = json.loads(house("-c", ALL, json.dumps(COMMANDS), MODEL).splitlines()[-1])
     return Written(house, {name: tuple(said.pop(name)) for name in COMMANDS}, **said)
 
