@@ -1,7 +1,7 @@
 """Metrics as assets: after each publish every metric is asked, and its newest value is shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -94,35 +94,22 @@ def newest(metric: Metric, snapshot: Connection) -> Newest:
         return None, "needs a dimension"
     today = serving_metrics.last_day(settings(), [metric.name])
     grain = metric.grains[0]
-    for start in _starts(grain, today):
-        answer = serving_metrics.query(
-            settings(),
-            [metric.name],
-            [grain],
-            start=start,
-            end=today,
-            order=[f"-{grain}"],
-            limit=2,
-            quietly=True,
-            on=snapshot,
-        )
-        for when, value in answer.rows:
-            if value is not None:
-                return float(value), when
+    start = date(today.year - 1, today.month, 1)
+    answer = serving_metrics.query(
+        settings(),
+        [metric.name],
+        [grain],
+        start=start,
+        end=today,
+        order=[f"-{grain}"],
+        limit=2,
+        quietly=True,
+        on=snapshot,
+    )
+    for when, value in answer.rows:
+        if value is not None:
+            return float(value), when
     return None, "no value"
-
-
-def _starts(grain: str, today: date) -> tuple[date, ...]:
-    """From where to look: a year costs more than the weeks in which the newest value mostly is.
-
-    Each start begins a period of the grain, so that no period is asked in part.
-    """
-    year = date(today.year - 1, today.month, 1)
-    if grain == "day":
-        return today - timedelta(days=31), year
-    if grain == "week":
-        return today - timedelta(weeks=8, days=today.weekday()), year
-    return (year,)
 
 
 def metric_names(catalog: Catalog) -> tuple[str, ...]:
