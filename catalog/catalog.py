@@ -16,6 +16,7 @@ from warehouse.dbt import ensure_manifest
 from warehouse.errors import SettingsError
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
+from warehouse.words import did_you_mean
 
 LAYERS = ("seeds", "raw", "staging", "curated", "marts", "metrics")
 BUILT_LAYERS = ("staging", "curated", "marts", "metrics")
@@ -193,11 +194,9 @@ class Catalog:
         return found
 
     def nearest(self, name: str) -> str:
-        import difflib
-
-        known = {each.name for each in self.datasets.values()} | set(self.datasets)
-        near = difflib.get_close_matches(name, sorted(known), n=3)
-        return f" Did you mean {', '.join(near)}?" if near else ""
+        if "." in name:
+            return did_you_mean(name, self.datasets, 3)
+        return did_you_mean(name, (each.name for each in self.datasets.values()), 3)
 
 
 def load_catalog(settings: Settings) -> Catalog:

@@ -6,7 +6,6 @@ shows and which rows. PostgreSQL's roles and grants are made of that, and nothin
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from catalog.sql_expressions import built_in
 from warehouse import masks
 from warehouse.errors import SettingsError
 from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.words import nearest
 
 Shown = Literal["clear", "masked", "hidden"]
 ROW_POLICY: Final = "row_policy"
@@ -214,5 +214,5 @@ def _told(error: Any) -> str:
 
 
 def _near(word: str, known: Any) -> str:
-    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
+    found = nearest(word, known)
     return f"; did you mean `{found[0]}`?" if found else f" (known: {', '.join(sorted(known))})"

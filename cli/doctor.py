@@ -18,6 +18,7 @@ from cli.output import json_option, say, say_json
 from warehouse import secrets
 from warehouse.errors import SettingsError, SluiceError
 from warehouse.settings import PREFIX, PROJECT_ROOT, Settings, settings
+from warehouse.words import did_you_mean
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
 SECRETS = tuple(
@@ -134,11 +135,25 @@ def _disk(name: str) -> Finding:
 def _landing(name: str) -> Finding:
     import fsspec
 
+    from ingestion.contracts import read_contracts
+
     filesystem, root = fsspec.core.url_to_fs(settings().landing_url)
     if not filesystem.exists(root):
         return Finding(name, True, "empty (nothing has landed yet; `sluice simulate` plays one)")
-    sources = sorted(Path(each).name for each in filesystem.ls(root, detail=False))
-    return Finding(name, True, ", ".join(each for each in sources if not each.startswith("_")))
+    there = {Path(each).name for each in filesystem.ls(root, detail=False)}
+    known = set(read_contracts(settings()))
+    strange = sorted(each for each in there - known if not each.startswith(("_", ".")))
+    text = ", ".join(sorted(there & known))
+    if not strange:
+        return Finding(name, True, text or "empty")
+    meant = "".join(did_you_mean(each, known) for each in strange)
+    return Finding(
+        name,
+        False,
+        f"{text}; of no source: {', '.join(strange)}",
+        f"No run loads what has no contract.{meant} Move it to a source's folder, or give it a "
+        "contract: `sluice new source`.",
+    )
 
 
 def _connectors(name: str) -> Finding:

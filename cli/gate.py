@@ -40,6 +40,9 @@ def list_(only_closed: bool, as_json: bool) -> None:
     if as_json:
         say_json([_plain(each) for each in found])
         return
+    if not found:
+        say(f"No gate is closed: all {len(states)} are open.")
+        return
     say_table(
         ["gate", "state", "since", "tier", "owner", "because"],
         [

@@ -80,5 +80,7 @@ def query(
     )
     if as_json:
         say_json(records(answer.columns, answer.rows))
-    else:
+    elif answer.rows:
         say_table(answer.columns, answer.rows)
+    else:
+        say("No row fits: ask for other times, or look at the values of what is filtered by.")

@@ -173,6 +173,8 @@ def _print(found: dict[str, Any]) -> None:
                 ["stale table", "as it was at", "because"],
                 [(each["table"], each["since"], each["because"]) for each in published["stale"]],
             )
+            if any("older than what it reads" in each["because"] for each in published["stale"]):
+                say("What is older than what it reads is built by the next `sluice run`.")
     say()
     gates = found["gates"]
     say(

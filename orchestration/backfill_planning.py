@@ -19,6 +19,7 @@ from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import SettingsError
 from warehouse.settings import Settings
+from warehouse.words import did_you_mean
 from warehouse.workshop import connect, is_begun
 
 _FOLLOWING = ("view", MATERIALIZED)
@@ -157,15 +158,11 @@ def _reasons(making: _Making) -> dict[str, str]:
 
 
 def _entities(settings: Settings, source: str, entity: str) -> tuple[str, ...]:
-    import difflib
-
     known = read_contracts(settings)
     for name, among in ((source, known), (entity, known.get(source, {}))):
         if name and name not in among:
-            near = difflib.get_close_matches(name, list(among), n=3)
-            more = f" Did you mean {', '.join(near)}?" if near else ""
             raise SettingsError(
-                f"There is no contract for {name!r}.{more}",
+                f"There is no contract for {name!r}.{did_you_mean(name, among)}",
                 remedy=f"There is one for {', '.join(sorted(among))}.",
             )
     return (entity,) if entity else tuple(known[source])

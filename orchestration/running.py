@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalog.catalog import Catalog, Dataset, load_catalog
+from catalog.catalog import LAYERS, Catalog, Dataset, load_catalog
 from orchestration.interrupting import interrupts_noticed
 from orchestration.jobs import BUILD, PUBLISH, REPORT
 from orchestration.planning import Plan, plan
@@ -20,6 +20,7 @@ from orchestration.scope import BACKFILL, SCOPE, Scope
 from orchestration.telling import tell_people
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings, settings
+from warehouse.words import did_you_mean
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -195,9 +196,13 @@ def _problems(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
         elif event.is_job_failure and event.job_failure_data.error is not None:
             # Before or after all steps: nobody else has said it.
             error = _root(event.job_failure_data.error)
+            if error.cls_name == "DagsterAssetCheckFailedError":
+                continue
             if error.cls_name == LockedError.__name__:
                 raise LockedError(_message(error), remedy="`sluice status` names the writer.")
-            found.append(f"{result.job_def.name}: {_message(error)}")
+            said = _message(error)
+            if not any(each.endswith(said) for each in found):
+                found.append(f"{result.job_def.name}: {said}")
     return tuple(found)
 
 
@@ -227,16 +232,20 @@ def chosen_datasets(catalog: Catalog, selection: Sequence[str]) -> tuple[Dataset
 def _select(catalog: Catalog, item: str) -> set[str]:
     upstream, downstream, name = item.startswith("+"), item.endswith("+"), item.strip("+")
     kind, _, value = name.partition(":")
+    meant = ""
     if value and kind == "source":
         found = {each.key for each in catalog.layer("raw") if each.source == value}
+        meant = did_you_mean(value, (each.source for each in catalog.layer("raw")))
     elif value and kind == "layer":
         found = {each.key for each in catalog.layer(value)}
+        meant = did_you_mean(value, LAYERS)
     else:
         dataset = catalog.named(name)
         found = {dataset.key} if dataset is not None else set()
+        meant = catalog.nearest(name)
     if not found:
         raise SettingsError(
-            f"Nothing is called {name!r}.{catalog.nearest(name)}",
+            f"Nothing is called {name!r}.{meant}",
             remedy="Name a dataset (finance_mrr_daily), its lineage (+finance_mrr_daily, "
             "stg_crm__leads+), source:<name> or layer:<name>.",
         )

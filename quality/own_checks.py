@@ -161,7 +161,8 @@ def _due(
         after=after,
         loaded_rows=sum(each.rows for each in due),
         quarantined_rows=sum(each.quarantined for each in due),
-        received_on=past[0] if past else None,
+        # What was received after a pinned now is as new as can be.
+        received_on=past[0] if past else as_of.date() if days else None,
         rows_by_day=_rows_by_day(ledger),
         arrived_at=min((each.arrived_at for each in news), default=None),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from quality.check_file import CheckFileError, shown
+from warehouse import words
 
 # The parser in C, where the library has it: the same nodes with the same lines, faster.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -102,9 +102,9 @@ class StrictYaml:
         )
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    known = sorted(words)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+def nearest(word: str, among: Iterable[str]) -> str:
+    known = sorted(among)
+    near = words.nearest(word, known)
     if near:
         return f"; did you mean `{near[0]}`?"
     return f" (known: {', '.join(known)})" if known and len(known) <= 12 else ""

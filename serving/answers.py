@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from warehouse import words
 from warehouse.errors import SluiceError
 
 
@@ -31,9 +31,9 @@ class Answer:
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """The known names most like this one: close in spelling, or sharing a word with it."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name.lower(), names, n=count, cutoff=0.5)
-    words = {word for word in re.split(r"[_.\s]+", name.lower()) if len(word) > 2}
-    sharing = [each for each in names if words & set(re.split(r"[_.]+", each))]
+    close = words.nearest(name, names, count)
+    parts = {word for word in re.split(r"[_.\s]+", name.lower()) if len(word) > 2}
+    sharing = [each for each in names if parts & set(re.split(r"[_.]+", each))]
     return tuple(dict.fromkeys([*close, *sharing]))[:count]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from ingestion.connectors.words import ENTITIES, SOURCES, Words
 from ingestion.contracts import Contract, contracts_dir, read_contracts
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
+from warehouse.words import nearest
 
 Any_ = TypeVar("Any_", bound=Words)
 
@@ -38,7 +38,7 @@ class Connector:
     @property
     def missing(self) -> list[str]:
         """Variables and files that are referred to and not there: the connector sleeps."""
-        return unset(self._raw())
+        return sorted(set(unset(self._raw())))
 
     @property
     def is_awake(self) -> bool:
@@ -147,7 +147,7 @@ def _model_in(annotation: Any) -> type[Words] | None:
 
 
 def _nearest(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    near = nearest(word, known)
     return f"; did you mean `{near[0]}`?" if near else f" (known: {', '.join(known)})"
 
 
