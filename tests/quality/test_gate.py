@@ -242,7 +242,7 @@ def test_what_a_backfill_holds_is_neither_built_nor_published_by_others(
     held = {key: Hold("b-1", since) for key in (FACTS, REVENUE)}
     can, withheld = downstream.buildable(catalog, states, [STAGED, FACTS, FUNNEL], held)
     assert can == (STAGED, FUNNEL) and "backfill b-1 is under way" in withheld[FACTS]
-    plan = {each.name: each for each in downstream.publish_plan(catalog, states, held)}
+    plan = {each.name: each for each in downstream.publish_plan(catalog, states, {}, held)}
     revenue = plan["finance_revenue"]
     assert plan["growth_funnel"].fresh and not revenue.fresh
     assert revenue.reason.startswith("backfill b-1 is under way") and revenue.since == since
