@@ -17,11 +17,11 @@ from catalog.sql_scope import UNNAMED, Relation, Scope, united
 from catalog.taint import UNKNOWN, Ref, Taint, deciding, derived, joined
 
 # Functions in `from` that make rows of their arguments alone; every other reads who knows what.
-ROWS_OF_ARGUMENTS: Final = frozenset([
-    "generate_series", "range", "unnest", "explode", "json_each", "json_tree",
-    "jsonb_array_elements", "jsonb_array_elements_text", "json_array_elements",
-    "regexp_split_to_table", "string_to_table",
+ONE_COLUMN: Final = frozenset([
+    "generate_series", "exploding_generate_series", "range", "jsonb_array_elements",
+    "jsonb_array_elements_text", "json_array_elements", "regexp_split_to_table", "string_to_table",
 ])  # fmt: skip
+ROWS_OF_ARGUMENTS: Final = ONE_COLUMN | {"unnest", "explode", "json_each", "json_tree"}
 # How often a recursive query is read again before what reaches it must stand still.
 ROUNDS: Final = 30
 # Parts of a select that are read by themselves; every other decides which rows there are.
@@ -162,10 +162,10 @@ class Queries:
 
     def _table(self, node: exp.Table, scope: Scope) -> Relation:
         if not isinstance(node.this, exp.Identifier):
-            name = node.this.name if isinstance(node.this, exp.Anonymous) else node.this.sql_name()
-            if name.lower() in ROWS_OF_ARGUMENTS:
+            name = _function(node.this)
+            if name in ROWS_OF_ARGUMENTS:
                 return self._made_rows(children(node.this), scope)
-            return self._unknown(f"what {name.lower()}(…) reads")
+            return self._unknown(f"what {name}(…) reads")
         name, schema = node.name.lower(), node.db.lower()
         found = scope.cte(name) if not schema else self.tables(schema, name)
         return self._unknown(f"what is in {node.sql()}") if found is None else found
@@ -182,7 +182,7 @@ class Queries:
         alias = node.args.get("alias")
         columns = alias.columns if isinstance(alias, exp.TableAlias) else []
         renamed = found.renamed([each.name.lower() for each in columns])
-        is_one_column = isinstance(node, exp.Unnest) or isinstance(node.this, exp.GenerateSeries)
+        is_one_column = isinstance(node, exp.Unnest) or _function(node.this) in ONE_COLUMN
         if columns and is_one_column:
             return Relation(renamed.columns, None, renamed.rows)
         return renamed
@@ -272,6 +272,13 @@ class Queries:
         clauses = [node.args[each] for each in names if node.args.get(each) is not None]
         taints = [self._by(each, found, inner) for each in clauses]
         return Relation(found.columns, found.rest, joined([found.rows, deciding(joined(taints))]))
+
+
+def _function(node: object) -> str:
+    """What a function is called; nothing of what is none."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.name).lower()
+    return node.sql_name().lower() if isinstance(node, exp.Func) else ""
 
 
 def _star(node: exp.Expr) -> exp.Star | None:

@@ -79,11 +79,15 @@ class Warm:
 
 
 def become(order: dict[str, Any]) -> None:
+    import cli.doctor
     import cli.main
     from warehouse.settings import settings
 
     os.environ.clear()
     os.environ.update(order["environment"])
+    # What `sluice` does when it starts.
+    for name, value in cli.doctor.OFF.items():
+        os.environ.setdefault(name, value)
     settings.cache_clear()
     folder = Path(order["folder"])
     _redirect(0, os.devnull, os.O_RDONLY)
