@@ -115,7 +115,8 @@ def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, st
     with _environment(environment):
         result = _result(
             settings,
-            [*command, "--no-populate-cache", "--no-introspect"],
+            # The manifest that everybody reads stays the one that was parsed.
+            [*command, "--no-write-json", "--no-populate-cache", "--no-introspect"],
             manifest=_manifest(settings),
             on_event=None,
         )

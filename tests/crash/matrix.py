@@ -29,7 +29,7 @@ CHAINED: Mapping[Command, tuple[str, ...]] = {
     "restore": ("restore",),
     "restore of a server": ("server",),
 }
-# Needs no company: tests/ingestion/test_retention.py visits these, both ways.
+# Needs no company: tests/ingestion/test_letting_go.py visits these, both ways.
 ELSEWHERE: Mapping[str, str] = {"retention": "retention apply"}
 EVERYTHING = "SLUICE_TEST_ALL"
 
@@ -112,7 +112,7 @@ HOLDS = {
     "restore": "The workshop is the one before or the backup's, consumers see a whole snapshot. "
     "Restoring again works, and the next run gives the rows of a company that nothing disturbed.",
     "retention apply": "What is marked goes, then or at the next `sluice retention apply`; "
-    "nothing is loaded twice, nothing else is gone (`tests/ingestion/test_retention.py`).",
+    "nothing is loaded twice, nothing else is gone (`tests/ingestion/test_letting_go.py`).",
     "restore of a server": "Every row on the server is the one before, or from `server.committed` "
     "on the backup's; restoring again works.",
 }

@@ -240,7 +240,7 @@ import sys
 from pathlib import Path
 from datetime import datetime, UTC
 from dock import Dock, House
-from test_retention import NOW, applied
+from test_letting_go import NOW, applied
 applied(Dock(House(data_dir=Path(sys.argv[1]), landing="", as_of=NOW)))
 """
 HERE = Path(__file__).parent
