@@ -1,7 +1,8 @@
 """Contracts as Open Data Contract Standard YAML (version 3), and back.
 
 What the standard has no word for stands in its `customProperties` under our own. How we fetch the
-data (`connector`) is no part of what the source promises, and stays here.
+data (`connector`) and how long we keep it (`retention`) are no part of what the source promises,
+and stay here.
 """
 
 from __future__ import annotations
