@@ -60,7 +60,7 @@ def _serve(port: int, address: str, home: Path) -> int:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.3)
         if process.poll() is None:
-            say(f"Dagster: {address}   (Ctrl-C stops it; runs are kept in {home})")
+            say(f"Dagster: {address}   (lineage: /asset-groups, runs: /runs; Ctrl-C stops it)")
             sys.stdout.flush()
         return process.wait()
     except KeyboardInterrupt:
