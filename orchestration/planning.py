@@ -27,7 +27,7 @@ from warehouse.errors import LockedError
 from warehouse.platform_log import PLATFORM
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
-from warehouse.workshop import connect, writing
+from warehouse.workshop import connect, is_begun, writing
 
 # What people say, and what a later run should not have to wait for.
 FACTS = f"{PLATFORM}/incidents/"
@@ -64,7 +64,7 @@ class Plan:
 
 def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | None:
     """None where nobody can say yet: all of it is to be done then."""
-    if not settings().workshop_path.exists():
+    if not is_begun(settings()):
         return None
     watch = Watch(catalog)
     with writing(settings(), "sluice run", waiting=waiting):
