@@ -19,6 +19,8 @@ from warehouse.settings import Settings
 from warehouse.words import did_you_mean
 
 LAYERS = ("seeds", "raw", "staging", "curated", "marts", "metrics")
+TOUCHED_PARTITIONS = "touched_partitions"
+"""How a model is materialized of which each build writes the days that were touched."""
 BUILT_LAYERS = ("staging", "curated", "marts", "metrics")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from catalog.catalog import Catalog, Column, Dataset
+from catalog.catalog import TOUCHED_PARTITIONS, Catalog, Column, Dataset
 from catalog.classification import rank
 from catalog.keys import key as tested_key
 from warehouse.errors import SluiceError
@@ -20,7 +20,6 @@ READS: Final = {
     "curated": ("staging", "curated", "seeds"),
     "marts": ("curated", "marts", "seeds"),
 }
-TOUCHED: Final = "touched_partitions"
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def plan(
     if lost or not wanted:
         what = f"There is no column {', '.join(lost)}." if lost else f"{first.name} has no key."
         raise SluiceError(what, remedy=f"Name a key with --key; there are: {', '.join(names)}.")
-    if by_day and (first.materialized, first.partition_by) != (TOUCHED, by_day):
+    if by_day and (first.materialized, first.partition_by) != (TOUCHED_PARTITIONS, by_day):
         days = f"by {first.partition_by}" if first.partition_by else "in no days"
         raise SluiceError(
             f"{first.name} is built {days}: what changes on a day of {by_day} is not known.",

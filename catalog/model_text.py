@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from catalog.catalog import Column
 from catalog.model_blueprint import Blueprint, Parent
-from catalog.yaml_lines import WIDTH, described, flow, whole
+from catalog.yaml_lines import WIDTH, described, flow, key_test, whole
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """By parent, some true rows."""
@@ -55,13 +55,7 @@ def yaml_text(made: Blueprint, rows: Rows) -> str:
         lines += ["      access: public"] if made.layer != "marts" else []
         lines += ["      contract: {enforced: true}"]
     lines.append(f"      meta: {flow(meta)}")
-    if len(made.key) > 1:
-        lines += [
-            "    data_tests:",
-            "      - unique_combination:",
-            f"          arguments: {flow({'columns': list(made.key)})}",
-        ]
-    lines.append("    columns:")
+    lines += [*key_test(made.key), "    columns:"]
     for each in made.columns:
         lines += _column(each, made)
     return whole([*lines, *_unit_test(made, rows)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -65,6 +65,17 @@ def entry(name: str, value: Any, indent: int) -> list[str]:
         ]
         return [f"{space}{name}:", *parts]
     return [f"{space}{name}:", *(f"{space}  - {flow(each)}" for each in value)]
+
+
+def key_test(columns: Sequence[str]) -> list[str]:
+    """The data test of a model's key; one of a single column stands at the column."""
+    if len(columns) < 2:
+        return []
+    return [
+        "    data_tests:",
+        "      - unique_combination:",
+        f"          arguments: {flow({'columns': list(columns)})}",
+    ]
 
 
 def whole(lines: Iterable[str]) -> str:

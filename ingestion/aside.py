@@ -13,14 +13,14 @@ from typing import Final
 
 from ingestion.contracts import read_contracts
 from ingestion.landing import Landing
-from ingestion.ledger import SCHEMA, ensure_ledger, set_aside_files, transaction
+from ingestion.ledger import SCHEMA, ensure_ledger, set_aside_files
 from ingestion.withdrawal import repetitions, withdraw
 from warehouse import platform_log, structure
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
-from warehouse.workshop import connect
+from warehouse.workshop import connect, transaction
 
 LOG_KIND: Final = "loads"
 # So much of the log is read again each time: clocks that are set back must not hide an event.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from catalog.yaml_lines import WIDTH, entry, scalar, sentence, whole
+from catalog.yaml_lines import WIDTH, entry, key_test, scalar, sentence, whole
 from ingestion.contracting.promises import Promise, PromisedColumn
 from ingestion.contracting.source_yaml import written
 from ingestion.contracts import Contract
@@ -110,13 +110,7 @@ def model_yaml(proposal: Proposal) -> str:
         f"      meta: {{owner: {scalar(proposal.owner)}, tier: {proposal.tier}, "
         f"classification: {kind}}}",
     ]
-    if len(proposal.key) > 1:
-        lines += [
-            "    data_tests:",
-            "      - unique_combination:",
-            f"          arguments: {{columns: [{', '.join(proposal.key)}]}}",
-        ]
-    lines.append("    columns:")
+    lines += [*key_test(proposal.key), "    columns:"]
     for column in proposal.columns:
         lines += [
             f"      - name: {column.name}",

@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Final
 
 from ingestion.contracts import Contract, read_contracts
-from ingestion.ledger import SCHEMA, ensure_ledger, transaction
+from ingestion.ledger import SCHEMA, ensure_ledger
 from ingestion.reparse import QuarantineReplay, replay_quarantine
 from warehouse import platform_log
 from warehouse.clock import wall_clock
 from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
+from warehouse.workshop import transaction
 
 LOG_KIND: Final = "heals"
 _TABLE: Final = """create table if not exists {schema}.contracts (

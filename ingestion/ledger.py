@@ -11,9 +11,9 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from warehouse.connection import Connection, EngineError, as_duckdb
+from warehouse.connection import Connection, as_duckdb
 from warehouse.copying import placed
-from warehouse.postgres import PostgresConnection, still_writing
+from warehouse.postgres import PostgresConnection
 from warehouse.schemas import Schema
 
 SCHEMA = Schema("raw_ledger")
@@ -47,22 +47,6 @@ _TABLES = (
 def ensure_ledger(connection: Connection) -> None:
     for statement in _TABLES:
         connection.execute(statement.format(schema=SCHEMA))
-
-
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """All or nothing, whatever ends it: an error, Ctrl-C or a kill."""
-    connection.execute("begin")
-    try:
-        yield
-        # Had another writer begun meanwhile, both would give the same numbers.
-        still_writing()
-    except BaseException:
-        # A statement that failed may have ended the transaction itself.
-        with suppress(duckdb.TransactionException, EngineError):
-            connection.execute("rollback")
-        raise
-    connection.execute("commit")
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from ingestion.ledger import (
     known_drift,
     next_batch_id,
     record,
-    transaction,
 )
 from ingestion.outcome import EntityLoad, LoadResult, Progress, explained, log
 from ingestion.parsing import parse
@@ -35,6 +34,7 @@ from warehouse.connection import Connection
 from warehouse.crash_points import crash_point
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
+from warehouse.workshop import transaction
 
 __all__ = [
     "EntityLoad",

@@ -21,7 +21,6 @@ from ingestion.ledger import (
     next_batch_id,
     record,
     set_aside_files,
-    transaction,
 )
 from ingestion.load import TRANSACTION_BYTES, Unloadable
 from ingestion.outcome import explained, log_replay
@@ -33,6 +32,7 @@ from warehouse.connection import Connection
 from warehouse.crash_points import crash_point
 from warehouse.errors import ContractError, SluiceError
 from warehouse.settings import Settings
+from warehouse.workshop import transaction
 
 # What one portion holds where nobody says otherwise: some ten seconds' work.
 FILES: Final = 2_000

@@ -23,7 +23,6 @@ from ingestion.ledger import (
     next_batch_id,
     record,
     registered,
-    transaction,
 )
 from ingestion.outcome import explained, log_replay
 from ingestion.raw import ensure_raw_tables
@@ -32,6 +31,7 @@ from ingestion.validation import PARSED
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.settings import Settings
+from warehouse.workshop import transaction
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from ingestion.ledger import (
     next_batch_id,
     record,
     set_aside_files,
-    transaction,
 )
 from ingestion.load import Unloadable, batch_of
 from ingestion.outcome import EntityLoad, LoadResult, explained, log_replay
@@ -36,6 +35,7 @@ from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import ContractError
 from warehouse.settings import Settings
+from warehouse.workshop import transaction
 
 __all__ = ["QuarantineReplay", "replay_quarantine", "replay_source"]
 

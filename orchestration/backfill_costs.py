@@ -12,11 +12,11 @@ from catalog.catalog import Catalog, Dataset
 from ingestion.outcome import LOG_KIND as LOADS
 from ingestion.portions import ROWS
 from orchestration.run_log import MODELS
-from quality.holes import BOOKS
 from warehouse import platform_log
 from warehouse.connection import Connection
 from warehouse.settings import Settings
 from warehouse.structure import exists
+from warehouse.versions import BOOKS
 
 # As many in one step, however few rows they hold.
 DAYS: Final = 366

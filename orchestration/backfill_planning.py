@@ -8,12 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
-from catalog.catalog import BUILT_LAYERS, Catalog, Dataset, load_catalog
+from catalog.catalog import BUILT_LAYERS, TOUCHED_PARTITIONS, Catalog, Dataset, load_catalog
 from ingestion.contracts import read_contracts
 from ingestion.portions import portions, unfit
 from orchestration.backfill_costs import Costs, costs, days_to_be, portioned, rows_by_day
 from orchestration.backfill_plan import Plan, Step, log_plan, standings
-from quality.holes import MATERIALIZED
 from warehouse import builds
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
@@ -22,7 +21,7 @@ from warehouse.settings import Settings
 from warehouse.words import did_you_mean
 from warehouse.workshop import connect, is_begun
 
-_FOLLOWING = ("view", MATERIALIZED)
+_FOLLOWING = ("view", TOUCHED_PARTITIONS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class _Making:
 
     def touched(self, keys: Iterable[str]) -> list[Dataset]:
         found = (self.catalog[key] for key in self.catalog.in_order(keys))
-        return [each for each in found if each.materialized == MATERIALIZED]
+        return [each for each in found if each.materialized == TOUCHED_PARTITIONS]
 
 
 def make_plan(settings: Settings, asked: Asked) -> Plan | None:

@@ -29,7 +29,7 @@ from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.errors import GateClosedError, SluiceError
 from warehouse.settings import settings
-from warehouse.workshop import connect, writing
+from warehouse.workshop import connect, transaction, writing
 
 CHANGED = "changed"
 """A mark: the step's files or days are written, its datasets are to be built and judged."""
@@ -190,7 +190,7 @@ def _change(plan: Plan, number: int, catalog: Catalog, report: Reporter) -> int 
             model = catalog[step.subject]
             held = rows_by_day(connection, model)
             days = [day for day in _range(step) if day in held]
-            with backfills.transaction(connection):
+            with transaction(connection):
                 backfills.ask(connection, model.name, days, in_parts=False)
                 mark()
             return sum(held[day] for day in days)

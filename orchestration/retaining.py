@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from catalog.catalog import Catalog
+from catalog.catalog import TOUCHED_PARTITIONS, Catalog
 from ingestion.retention import planning, removal
 from ingestion.retention.planning import Plan, Readers, has_policy
 from ingestion.retention.protection import Protection, Reader
 from orchestration.backfill_plan import standings
 from quality import gate
 from quality.gate_state import is_gated
-from quality.holes import MATERIALIZED
 from warehouse import retention
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
@@ -60,7 +59,7 @@ def readers(catalog: Catalog) -> Readers:
     """The models that read each raw table themselves."""
     return {
         f"{each.source}.{each.name}": [
-            Reader(child.name, child.materialized == MATERIALIZED)
+            Reader(child.name, child.materialized == TOUCHED_PARTITIONS)
             for child in map(catalog.__getitem__, catalog.children[each.key])
         ]
         for each in catalog.layer("raw")

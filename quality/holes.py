@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from catalog.catalog import Catalog, Dataset
+from catalog.catalog import TOUCHED_PARTITIONS, Catalog, Dataset
 from warehouse import platform_log
 from warehouse.connection import Connection
-from warehouse.schemas import Schema
 from warehouse.settings import Settings
 from warehouse.structure import exists
+from warehouse.versions import BOOKS
 
-BOOKS: Final = Schema("platform")
 LOG_KIND: Final = "heals"
-MATERIALIZED: Final = "touched_partitions"
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def ask_for_holes(
 
 
 def find_holes(catalog: Catalog, connection: Connection, keys: Iterable[str]) -> tuple[Hole, ...]:
-    models = [catalog[key] for key in keys if catalog[key].materialized == MATERIALIZED]
+    models = [catalog[key] for key in keys if catalog[key].materialized == TOUCHED_PARTITIONS]
     if not models or not exists(connection, str(BOOKS), "row_counts"):
         return ()
     found = []

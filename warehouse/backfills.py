@@ -6,8 +6,7 @@ them where that can be; one that was put back from a backup tells of its own row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -15,12 +14,13 @@ from typing import Final
 from warehouse.connection import NO_SUCH_TABLE, Connection
 from warehouse.schemas import Schema
 from warehouse.structure import exists
+from warehouse.versions import BOOKS
+from warehouse.workshop import transaction
 
-SCHEMA: Final = Schema("platform")
 HOLDS: Final = Schema("platform.backfill_holds")
 MARKS: Final = Schema("platform.backfill_marks")
 DONE: Final = "done"
-BOOKS: Final = ("rebuilds", "rebuild_progress")
+IN_PARTS: Final = ("rebuilds", "rebuild_progress")
 """Of models that are rebuilt in parts (macros_lib): days that are owed, and from where on."""
 
 
@@ -48,7 +48,7 @@ def held(connection: Connection, but: str = "") -> dict[str, Hold]:
 
 def hold(connection: Connection, backfill_id: str, keys: Iterable[str], now: datetime) -> None:
     for statement in (
-        f"create schema if not exists {SCHEMA}",
+        f"create schema if not exists {BOOKS}",
         f"create table if not exists {HOLDS}"
         " (backfill_id varchar, dataset varchar, held_at timestamptz)",
         f"create table if not exists {MARKS} (backfill_id varchar, step integer, what varchar)",
@@ -63,7 +63,7 @@ def hold(connection: Connection, backfill_id: str, keys: Iterable[str], now: dat
 
 
 def let_go(connection: Connection, backfill_id: str) -> None:
-    if exists(connection, str(SCHEMA), "backfill_holds"):
+    if exists(connection, str(BOOKS), "backfill_holds"):
         connection.execute(f"delete from {HOLDS} where backfill_id = ?", [backfill_id])
 
 
@@ -88,19 +88,19 @@ def ask(connection: Connection, model: str, days: Sequence[date], *, in_parts: b
         books.append("rebuilds")
     for book in books:
         connection.execute(
-            f"create table if not exists {SCHEMA}.{book}"
+            f"create table if not exists {BOOKS}.{book}"
             " (model varchar not null, partition_on date not null)"
         )
-        connection.execute(f"delete from {SCHEMA}.{book} where model = ?", [model])
+        connection.execute(f"delete from {BOOKS}.{book} where model = ?", [model])
         connection.execute(
-            f"insert into {SCHEMA}.{book} select ?::varchar, unnest(?::date[])", [model, list(days)]
+            f"insert into {BOOKS}.{book} select ?::varchar, unnest(?::date[])", [model, list(days)]
         )
 
 
 def asked(connection: Connection, model: str) -> bool:
     """Does the model still owe days that it was asked for?"""
     rows = connection.execute(
-        f"select 1 from {SCHEMA}.backfills where model = ? limit 1", [model]
+        f"select 1 from {BOOKS}.backfills where model = ? limit 1", [model]
     ).fetchall()
     return bool(rows)
 
@@ -110,34 +110,23 @@ def owed(connection: Connection, model: str) -> tuple[date, ...] | None:
     if not _has_begun(connection, model):
         return None
     rows = connection.execute(
-        f"select distinct partition_on from {SCHEMA}.rebuilds where model = ? order by 1", [model]
+        f"select distinct partition_on from {BOOKS}.rebuilds where model = ? order by 1", [model]
     ).fetchall()
     return tuple(day for (day,) in rows)
 
 
 def forget_parts(connection: Connection, schema: str, model: str) -> None:
     """What was rebuilt aside is of no use to anybody."""
-    for book in BOOKS:
-        if exists(connection, str(SCHEMA), book):
-            connection.execute(f"delete from {SCHEMA}.{book} where model = ?", [model])
+    for book in IN_PARTS:
+        if exists(connection, str(BOOKS), book):
+            connection.execute(f"delete from {BOOKS}.{book} where model = ?", [model])
     connection.execute(f'drop table if exists "{schema}"."{model}__aside"')
 
 
 def _has_begun(connection: Connection, model: str) -> bool:
-    if not exists(connection, str(SCHEMA), "rebuild_progress"):
+    if not exists(connection, str(BOOKS), "rebuild_progress"):
         return False
     rows = connection.execute(
-        f"select 1 from {SCHEMA}.rebuild_progress where model = ? limit 1", [model]
+        f"select 1 from {BOOKS}.rebuild_progress where model = ? limit 1", [model]
     ).fetchall()
     return bool(rows)
-
-
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    connection.execute("begin")
-    try:
-        yield
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")

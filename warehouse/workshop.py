@@ -10,14 +10,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
 from warehouse import postgres, structure
 from warehouse.clock import wall_clock
-from warehouse.connection import Connection
+from warehouse.connection import Connection, EngineError
 from warehouse.errors import LockedError, SluiceError
 from warehouse.schemas import called
 from warehouse.settings import Settings
@@ -31,6 +31,22 @@ def connect(settings: Settings, *, read_only: bool = False) -> Connection:
         postgres.still_writing()
         return postgres.connect(settings, read_only=read_only)
     return connect_file(settings, read_only=read_only)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """All or nothing, whatever ends it: an error, Ctrl-C or a kill."""
+    connection.execute("begin")
+    try:
+        yield
+        # Had another writer begun meanwhile, both would give the same numbers.
+        postgres.still_writing()
+    except BaseException:
+        # A statement that failed may have ended the transaction itself.
+        with suppress(duckdb.TransactionException, EngineError):
+            connection.execute("rollback")
+        raise
+    connection.execute("commit")
 
 
 def is_begun(settings: Settings) -> bool:

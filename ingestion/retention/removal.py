@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ingestion.contracts import read_contracts
 from ingestion.landing import Landing
-from ingestion.ledger import SCHEMA, ensure_ledger, registered, transaction
+from ingestion.ledger import SCHEMA, ensure_ledger, registered
 from ingestion.retention.planning import Item, Plan
 from ingestion.retention.policy import Part
 from warehouse import platform_log
@@ -26,6 +26,7 @@ from warehouse.errors import SluiceError
 from warehouse.settings import Settings
 from warehouse.structure import exists
 from warehouse.versions import BOOKS
+from warehouse.workshop import transaction
 
 LOG_KIND = "loads"
 
