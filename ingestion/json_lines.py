@@ -1,176 +1,45 @@
-"""JSON lines: whole lines are handed to DuckDB in bounded pieces, however large the file."""
+"""JSON lines: what DuckDB makes of them, all lines of a chunk in one statement."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO, Final
-
-import pyarrow as pa
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ingestion.contracts import Contract
-from ingestion.inspection import Numbered, unpacked
-from ingestion.landing import Landing
 from ingestion.ledger import registered
+from ingestion.line_chunks import Chunk, counted
 from ingestion.plain_json import has_nul
 from ingestion.sql_text import names
 from ingestion.taking import Reading, Scope, Sink
-from ingestion.text_scan import count_lines, without_mark
-from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, NUL, TOO_LONG
+from ingestion.validation import NOT_AN_OBJECT, NOT_JSON, NUL
 from warehouse.connection import literal, named
-
-_BLOCK: Final = 4 * 1024 * 1024
-# Rows of a scanned batch are one unit of DuckDB's parallelism.
-_ARROW_BATCH_BYTES: Final = 256 * 1024
-# Of a line that is too long, so much goes to quarantine; landing has the whole.
-_HEAD_BYTES: Final = 500
-# Half as much costs a quarter more CPU and twice the disk, for DuckDB writes parts of row groups
-# (122,880 rows) twice; twice as much costs a fifth more memory and saves nothing.
-_CHUNK_BYTES: Final = 128 * 1024 * 1024
-
 
 # Each costs a little for every row; more at a time are no change of a contract.
 _FORESEEN: Final = 8
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some whole lines of a file."""
-
-    batch_id: int
-    path: str
-    first_row: int
-    line_count: int
-    content: bytes
-    structure: int = 0
-
-
-def pieces_of(landing: Landing, file: Numbered) -> Iterator[Piece]:
-    if file.inspected.is_empty:
-        return
-    with unpacked(landing, file.path) as stream:
-        if file.inspected.has_long_lines:
-            yield from _line_by_line(stream, file, file.inspected.contract.max_line_bytes)
-        else:
-            yield from _block_by_block(stream, file)
-
-
-def _block_by_block(stream: BinaryIO, file: Numbered) -> Iterator[Piece]:
-    row, rest = 1, b""
-    while block := stream.read(_BLOCK):
-        content = rest + block
-        end = content.rfind(b"\n") + 1
-        rest = content[end:]
-        if end:
-            whole = content[:end]
-            is_all = row == 1 and end == file.inspected.file.size
-            lines = file.inspected.line_count if is_all else count_lines(whole)
-            yield _piece(file, row, lines, whole)
-            row += lines
-    if rest:
-        yield _piece(file, row, 1, rest)
-
-
-def _piece(file: Numbered, row: int, lines: int, content: bytes) -> Piece:
-    text = without_mark(content) if row == 1 else content
-    return Piece(file.batch_id, file.path, row, lines, text)
-
-
-def _line_by_line(stream: BinaryIO, file: Numbered, limit: int) -> Iterator[Piece]:
-    """For files with a line that must not be held whole."""
-    row = 1
-    while line := stream.readline(limit + 1):
-        if len(line) > limit and not line.endswith(b"\n"):
-            while more := stream.readline(_BLOCK):
-                if more.endswith(b"\n"):
-                    break
-            head = line[:_HEAD_BYTES].decode(errors="ignore").encode()
-            yield Piece(file.batch_id, file.path, row, 1, head, TOO_LONG)
-        else:
-            yield _piece(file, row, 1, line)
-        row += 1
-
-
-def chunks(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    chunk: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        chunk.append(piece)
-        size += len(piece.content)
-        if size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _pieces_table(pieces: Sequence[Piece]) -> pa.Table:
-    batches, start, size = [], 0, 0
-    for end, piece in enumerate(pieces, start=1):
-        size += len(piece.content)
-        if size < _ARROW_BATCH_BYTES and end < len(pieces):
-            continue
-        part = pieces[start:end]
-        batches.append(
-            pa.record_batch(
-                {
-                    "batch_id": pa.array([p.batch_id for p in part], pa.int64()),
-                    "file": pa.array([p.path for p in part], pa.string()),
-                    "first_row": pa.array([p.first_row for p in part], pa.int64()),
-                    "structure": pa.array([p.structure for p in part], pa.int32()),
-                    "content": _content(part),
-                }
-            )
-        )
-        start, size = end, 0
-    return pa.Table.from_batches(batches)
-
-
-def _content(pieces: Sequence[Piece]) -> pa.Array:
-    """As texts without a second look: the inspection has checked that they are UTF-8."""
-    if len(pieces) > 1:
-        return pa.array([piece.content for piece in pieces], pa.binary()).view(pa.string())
-    content = pieces[0].content
-    offsets = pa.array([0, len(content)], pa.int32()).buffers()[1]
-    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(content)])
-
-
-def parse_json_lines(sink: Sink, pieces: Sequence[Piece], strangers: Sequence[str] = ()) -> None:
+def parse_json_lines(sink: Sink, chunk: Chunk, strangers: Sequence[str] = ()) -> None:
     """Whole lines, all in one statement; names that the contract does not have may be foreseen."""
     contract = sink.contract
-    row_counts: dict[int, int] = {}
-    for piece in pieces:
-        row_counts[piece.batch_id] = row_counts.get(piece.batch_id, 0) + piece.line_count
-    with registered(sink.connection, "sluice_pieces", _pieces_table(pieces)):
+    lines, row_counts = counted(chunk)
+    with registered(sink.connection, "sluice_lines", lines):
         sink.take(
             Reading(
                 lambda scope: _texts(contract, scope, strangers[:_FORESEEN]),
                 row_counts,
-                content="rtrim(content, chr(13))",
+                content="rtrim(content, chr(10) || chr(13))",
             )
         )
         if contract.aliases:
             sink.note_renamed(
-                f"""with {_LINES.format(batches="true")},
-                    keys as (
+                f"""with keys as (
                         select batch_id, json_keys(case when json_valid(line) then line end) as keys
-                        from lines
+                        from sluice_lines
                     )
                     select distinct batch_id, list_intersect(keys, {names(contract.aliases)})
                     from keys"""
             )
-
-
-# A statement about sluice_pieces may start with it.
-_LINES: Final = """lines as (
-            select batch_id, file, structure,
-                first_row + generate_subscripts(rows, 1) - 1 as row_number, unnest(rows) as line
-            from (
-                select *, string_split(content, chr(10)) as rows
-                from sluice_pieces where {batches}
-            )
-        )"""
 
 
 def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
@@ -202,17 +71,16 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
         text = f"coalesce({fields})" if column.aliases else fields
         values.append(f"{text} as t{number}")
     return f"""
-        with {_LINES.format(batches=scope.batches)},
-        objects as (
+        with objects as (
             select *, case when is_object then line end as object
             from (
                 select *, json_valid(line) as is_json,
                     json_valid(line) and case when starts_with(line, '{{') then true
                         else starts_with(ltrim(line, chr(32) || chr(9)), '{{') end as is_object
-                from lines
+                from sluice_lines
                 -- Trimming is slow, and an `or` here would trim every line.
-                where {scope.rows} and case when strlen(line) > 16 then true
-                    else trim(line) not in ('', chr(13)) end
+                where {scope.batches} and {scope.rows} and case when strlen(line) > 16 then true
+                    else trim(line, ' ' || chr(10) || chr(13)) != '' end
             )
         ),
         fields as (

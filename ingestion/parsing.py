@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ingestion.csv_files import parse_csv
 from ingestion.inspection import Numbered
-from ingestion.json_lines import chunks, parse_json_lines, pieces_of
+from ingestion.json_lines import parse_json_lines
 from ingestion.landing import Landing
+from ingestion.line_chunks import chunks
 from ingestion.parquet_files import parse_parquet
 from ingestion.taking import Sink
 
@@ -15,12 +16,9 @@ from ingestion.taking import Sink
 def parse(sink: Sink, landing: Landing, files: Sequence[Numbered]) -> None:
     """Read these files of one entity, in bounded chunks."""
     if sink.contract.format == "jsonl":
-        pieces = (piece for file in files for piece in pieces_of(landing, file))
         strangers = dict.fromkeys(name for file in files for name in file.inspected.strangers)
-        for chunk in chunks(pieces):
+        for chunk in chunks(landing, sink.contract, files):
             parse_json_lines(sink, chunk, tuple(strangers))
-            # Else this chunk would be held while the next one is read.
-            del chunk
     else:
         read = parse_csv if sink.contract.format == "csv" else parse_parquet
         for group in _alike(files):

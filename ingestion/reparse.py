@@ -12,7 +12,7 @@ from ingestion.contracts import Contract, read_contracts
 from ingestion.csv_files import parse_csv_records
 from ingestion.csv_records import csv_header, split_records
 from ingestion.desk import Desk, desk_before
-from ingestion.json_lines import Piece, parse_json_lines
+from ingestion.json_lines import parse_json_lines
 from ingestion.landing import Landing
 from ingestion.ledger import (
     REPLAYED,
@@ -24,6 +24,7 @@ from ingestion.ledger import (
     record,
     registered,
 )
+from ingestion.line_chunks import chunk_of
 from ingestion.outcome import explained, log_replay
 from ingestion.raw import ensure_raw_tables
 from ingestion.taking import Reading, Scope, insert_good, look_at
@@ -103,11 +104,8 @@ def _replay_entity(
             _parse_csv_again(sight, landing, file, batch_id, rows)
             _accept(desk, contract, now, accepted)
     else:
-        pieces = [
-            Piece(batch_ids[row.file], row.file, row.number, 1, row.content.encode())
-            for row in rows
-        ]
-        parse_json_lines(sight, pieces)
+        lines = [(batch_ids[row.file], row.file, row.number, row.content) for row in rows]
+        parse_json_lines(sight, chunk_of(lines))
         _accept(desk, contract, now, accepted)
     known = known_files(connection, contract.source)
     record(connection, [

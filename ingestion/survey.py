@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ingestion.aside import files_aside
@@ -114,10 +116,13 @@ def survey(
         elif _is_news(file, known.get(file.path)):
             news.append(file)
     names, gone = _names_of(known), _gone(known)
-    for file in sorted(news, key=lambda f: (*f.landing_order, f.entity)):
+    news.sort(key=lambda f: (*f.landing_order, f.entity))
+    unknown = [file for file in news if file.path not in known]
+    inspected = dict(zip(unknown, _inspected(landing, contracts, unknown), strict=True))
+    for file in news:
         earlier = known.get(file.path)
         if earlier is None:
-            _judge(found, names, gone, inspect(landing, contracts[file.entity], file))
+            _judge(found, names, gone, inspected[file])
         elif content_hash(landing, file) == earlier.content_hash:
             found.rewritten.append(file)
         else:
@@ -145,9 +150,28 @@ def survey_again(
         for file in landing.files(source)
         if file.entity in contracts and file.path not in aside
     ]
-    for file in sorted(files, key=lambda f: (*_loading_order(f, known), f.entity)):
-        _judge(found, names, gone, inspect(landing, contracts[file.entity], file))
+    files.sort(key=lambda f: (*_loading_order(f, known), f.entity))
+    for result in _inspected(landing, contracts, files):
+        _judge(found, names, gone, result)
     return found
+
+
+def _inspected(
+    landing: Landing, contracts: Mapping[str, Contract], files: Sequence[LandedFile]
+) -> list[Inspected | Refusal]:
+    """Several at once, for who reads or hashes leaves Python to the others; in parts, for to
+    change places takes longer than to look at a small file."""
+    workers = os.cpu_count() or 1
+    size = len(files) // (8 * workers) + 1
+    with ThreadPoolExecutor(workers) as pool:
+        parts = pool.map(
+            lambda start: [
+                inspect(landing, contracts[file.entity], file)
+                for file in files[start : start + size]
+            ],
+            range(0, len(files), size),
+        )
+        return [each for part in parts for each in part]
 
 
 def _loading_order(file: LandedFile, known: Mapping[str, Known]) -> tuple[float, str, str]:
