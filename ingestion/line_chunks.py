@@ -80,6 +80,9 @@ def chunks(landing: Landing, contract: Contract, files: Sequence[Numbered]) -> I
     for file in files:
         if file.inspected.is_empty:
             continue
+        if chunk.used >= _CHUNK_BYTES:
+            yield chunk
+            chunk.clear()
         fill = _line_by_line if file.inspected.has_long_lines else _block_by_block
         with unpacked(landing, file.path) as stream:
             yield from fill(chunk, stream, file)
