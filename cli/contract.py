@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import json_option, say, say_json, say_table
-from warehouse.errors import ContractError, GateClosedError
+from warehouse.errors import WRONG_USE, ContractError, GateClosedError
 from warehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -156,11 +156,11 @@ def export(source: str | None, _format: str) -> None:
     """Print the contract of SOURCE, or of all as several documents."""
     from ingestion.contracting.odcs import exported
     from ingestion.contracting.promises import by_source, read_promises
-    from ingestion.contracts import contracts_dir
+    from ingestion.contracts import contracts_dir, unknown_source
 
     found = by_source(read_promises(contracts_dir(settings())))
     if source is not None and source not in found:
-        raise _unknown(source, found)
+        raise unknown_source(source, found)
     texts = [exported(found[each]) for each in ([source] if source else sorted(found))]
     click.echo("---\n".join(texts), nl=False)
 
@@ -176,7 +176,11 @@ def import_(file: Path, _format: str, write: bool) -> None:
     from ingestion.contracts import contracts_dir
 
     if not file.is_file():
-        raise ContractError(f"There is no file {file}.", remedy="Name the document to import.")
+        raise ContractError(
+            f"There is no file {file}.",
+            remedy="Name the document to import.",
+            exit_code=WRONG_USE,
+        )
     proposal = proposed(text_of(file), file.name)
     for note in proposal.notes:
         click.echo(f"Note: {note}", err=True)
@@ -192,10 +196,3 @@ def import_(file: Path, _format: str, write: bool) -> None:
         )
     path.write_text(proposal.text, encoding="utf-8")
     say(f"✓ Wrote {path}. Next: a staging model (docs/engineers.md), then `sluice check`.")
-
-
-def _unknown(source: str, known: Iterable[str]) -> ContractError:
-    return ContractError(
-        f"There is no contract for the source {source}.",
-        remedy=f"There is one for {', '.join(sorted(known))}.",
-    )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_of_option, by_option, json_option, records, say, say_json, say_table
+from cli.audience import audience_options, reader
+from cli.output import as_of_option, json_option, records, say, say_json, say_table
 from warehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -137,15 +138,7 @@ def progress(day: date, done: int, wanted: int) -> None:
 @click.argument("sql")
 @click.option("--limit", type=int, default=100, show_default=True, help="Rows at the most.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@click.option(
-    "--audience",
-    type=click.Choice(["default", "privileged"]),
-    default="default",
-    show_default=True,
-    help="`privileged` shows personal columns in clear, and is logged.",
-)
-@click.option("--because", help="Why personal columns are read (with --audience privileged).")
-@by_option
+@audience_options
 @as_of_option
 @json_option
 def query(
@@ -159,14 +152,11 @@ def query(
     as_json: bool,
 ) -> None:
     """Ask the published snapshot in SQL (read-only; it never waits for a run)."""
-    from serving.access import reader_of
     from serving.published import run_sql, snapshot_as_of
 
-    reader = reader_of(by, because) if audience == "privileged" else None
-    if reader is None and because is not None:
-        raise click.UsageError("--because goes with --audience privileged.")
+    clear = reader(audience, because, by)
     snapshot_id = snapshot_as_of(settings(), as_of)
-    answer = run_sql(settings(), sql, limit=limit, snapshot_id=snapshot_id, reader=reader)
+    answer = run_sql(settings(), sql, limit=limit, snapshot_id=snapshot_id, reader=clear)
     columns, rows = answer.columns, answer.rows
     if as_json:
         say_json(records(columns, rows))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.moments import moment
 from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SettingsError
@@ -17,8 +17,6 @@ from warehouse.settings import settings
 if TYPE_CHECKING:
     from catalog.catalog import Catalog, Dataset
     from quality.gate_state import GateState
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @click.group()
@@ -154,20 +152,6 @@ def close(dataset: str, because: str, by: str) -> None:
 
     found = _named(_states()[0], dataset)
     say(f"✓ {by_hand.close_by_hand(settings(), found.key, by, because)}")
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """`30m`, `4h`, `3d` from now, or an instant in UTC."""
-    span = re.fullmatch(r"\+?(\d+)\s*([mhd])", text.strip())
-    if span is not None:
-        return now + timedelta(**{UNITS[span.group(2)]: int(span.group(1))})
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"{text!r} is no moment.", remedy="Write 4h, 3d, or a moment: 2026-12-01T18:00."
-        ) from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _states() -> tuple[Catalog, Mapping[str, GateState]]:

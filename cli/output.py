@@ -63,6 +63,11 @@ def say_table(
     console().print(table)
 
 
+def counted(count: int, word: str) -> str:
+    """`1 file`, `1,204 files`."""
+    return f"{count:,} {word if count == 1 else f'{word}s'}"
+
+
 def records(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Mapping[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in rows]
 

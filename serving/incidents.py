@@ -17,7 +17,7 @@ from serving.published import fetch, nearest, open_published, published_tables
 from warehouse import platform_log, snapshots
 from warehouse.clock import wall_clock
 from warehouse.connection import NO_SUCH_COLUMN
-from warehouse.errors import SluiceError
+from warehouse.errors import WRONG_USE, SluiceError
 from warehouse.settings import Settings
 
 TABLE: Final = "platform_incidents"
@@ -118,13 +118,16 @@ def find(settings: Settings, prefix: str) -> Incident:
     if found:
         listed = ", ".join(f"{each.incident_id} ({each.dataset_name})" for each in found[:5])
         raise IncidentError(
-            f"{len(found)} incidents begin with {prefix}: {listed}.", remedy="Give more of the id."
+            f"{len(found)} incidents begin with {prefix}: {listed}.",
+            remedy="Give more of the id.",
+            exit_code=WRONG_USE,
         )
     close = nearest(prefix, [each.incident_id for each in known])
     raise IncidentError(
         f"There is no incident {prefix}.",
         remedy=(f"Did you mean {' or '.join(close)}? " if close else "")
         + "`sluice incident list --all` lists every one.",
+        exit_code=WRONG_USE,
     )
 
 
