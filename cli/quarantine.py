@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from quality.quarantined import ShownRow
     from warehouse.connection import Connection
 
+Told = tuple["QuarantinedRow", dict[str, object], str]
+"""A row, what is told of it as data, and in words."""
 Found = TypeVar("Found")
 
 since_option = click.option(
@@ -116,7 +118,7 @@ def show(
 
         of = sorted({f"raw.{each.source}.{each.entity}" for each in rows})
         log_quarantine_access(settings(), clear, of)
-        told = [(row, {"content": row.content}, row.content or "") for row in rows]
+        told: list[Told] = [(row, {"content": row.content}, row.content or "") for row in rows]
     else:
         told = [(each.row, _as_data(each), _in_words(each)) for each in _masked(rows)]
     if as_json:

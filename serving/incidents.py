@@ -134,7 +134,9 @@ def find(settings: Settings, prefix: str) -> Incident:
 def add_fact(settings: Settings, incident: Incident, fact: FactKind, by: str, text: str) -> None:
     if fact != "acknowledged" and not text.strip():
         raise IncidentError(
-            f"The {fact} of {incident.incident_id} is empty.", remedy="Say it in a sentence."
+            f"The {fact} of {incident.incident_id} is empty.",
+            remedy="Say it in a sentence.",
+            exit_code=WRONG_USE,
         )
     event = {"incident_id": incident.incident_id, "fact": fact, "by": by, "text": text.strip()}
     platform_log.append(settings, KIND, [event])

@@ -120,7 +120,7 @@ def test_an_id_that_fits_none_or_several_is_refused_with_the_way_on(company: Com
         (["show", "3fa85f65"], "no incident 3fa85f65.*Did you mean 3fa85f64"),
         (["note", "3fa", "  "], "The note of 3fa85f64 is empty"),
     ):
-        error = company(*words, code=1).exception
+        error = company(*words, code=2).exception
         assert isinstance(error, IncidentError)
         with pytest.raises(IncidentError, match=f"(?s){message}"):
             raise error
