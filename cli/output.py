@@ -12,8 +12,8 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from cli.tables import laid_out
 from warehouse.person import speaker
 
 by_option = click.option(
@@ -48,19 +48,11 @@ def say_json(value: Any) -> None:
 def say_table(
     headings: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()
 ) -> None:
-    right = set(numbers)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        # On a narrow terminal the last column gives way: it is the sentence that explains.
-        table.add_column(
-            heading,
-            justify="right" if heading in right else "left",
-            no_wrap=heading != headings[-1],
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(escape(_shown(value)) for value in row))
-    console().print(table)
+    to = console()
+    cells = [[_shown(value) for value in row] for row in rows]
+    width = to.width if sys.stdout.isatty() else None
+    for number, line in enumerate(laid_out(headings, cells, width=width, right=numbers)):
+        to.print(escape(line), style=None if number else "bold", soft_wrap=True)
 
 
 def counted(count: int, word: str) -> str:

@@ -59,15 +59,13 @@ def list_(entity: str | None, since: str | None, reason: str, as_json: bool) -> 
         say(_none(sought))
     else:
         say_table(
-            ["entity", "rows", "files", "first", "last", "column", "reason"],
+            ["entity", "rows", "files", "newest", "reason"],
             [
                 (
                     f"{each.source}.{each.entity}",
                     f"{each.rows:,}",
                     f"{each.files:,}",
-                    each.since,
                     each.until,
-                    each.column,
                     each.reason,
                 )
                 for each in found

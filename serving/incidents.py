@@ -142,19 +142,33 @@ def add_fact(settings: Settings, incident: Incident, fact: FactKind, by: str, te
     platform_log.append(settings, KIND, [event])
 
 
-def summary(settings: Settings) -> str:
-    """One line for a status page; empty while nothing is open."""
-    now = wall_clock()
+@dataclass(frozen=True)
+class Summary:
+    """The open incidents in one line; the worst has the lowest tier."""
+
+    open: int
+    worst_tier: int | None
+    oldest_opened_at: datetime | None
+    not_acknowledged: int
+
+    def __str__(self) -> str:
+        if self.oldest_opened_at is None:
+            return "none open"
+        lasted = span((wall_clock() - self.oldest_opened_at).total_seconds())
+        unseen = f", {self.not_acknowledged} not acknowledged" if self.not_acknowledged else ""
+        return (
+            f"{self.open} open, worst tier {self.worst_tier}, the oldest for {lasted}{unseen}"
+            " (`sluice incident list`)"
+        )
+
+
+def summary(settings: Settings) -> Summary:
     known = [each for each in published_incidents(settings) if each.is_open]
-    if not known:
-        return ""
-    oldest = max(known, key=lambda each: each.lasted(now))
-    unseen = sum(each.acknowledged_at is None for each in known)
-    worst = min(each.tier for each in known)
-    return (
-        f"{len(known)} open, worst tier {worst}, the oldest for {span(oldest.lasted(now))}"
-        + (f", {unseen} not acknowledged" if unseen else "")
-        + " (`sluice incident list`)"
+    return Summary(
+        len(known),
+        min((each.tier for each in known), default=None),
+        min((each.opened_at for each in known), default=None),
+        sum(each.acknowledged_at is None for each in known),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 LOG_KIND: Final = "fetches"
@@ -60,6 +61,6 @@ class Standing:
     kind: str
     state: str
     cursors: Mapping[str, str] = field(default_factory=dict)
-    lag: str = ""
-    last_at: str = ""
-    problem: str = ""
+    lag: str | None = None
+    last_at: datetime | None = None
+    problem: str | None = None

@@ -1,0 +1,65 @@
+"""Rows laid out as text: aligned, no blanks at a line's end, and within a terminal's width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
+
+from rich.cells import cell_len
+
+GAP = 2
+INDENT = 4
+NARROW = 32
+"""In less room than this a sentence is no pleasure to read: it stands below its row instead."""
+
+
+def laid_out(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    width: int | None = None,
+    right: Iterable[str] = (),
+) -> Iterator[str]:
+    """The heading, then the rows; of a terminal's width, only the last column gives way.
+
+    It is the sentence that explains, and it keeps its own lines.
+    """
+    to_the_right = [each in set(right) for each in headings]
+    table = [headings, *([*map(_on_one_line, row[:-1]), row[-1]] for row in rows)]
+    widths = [max(cell_len(row[n]) for row in table) for n in range(len(headings))]
+    before = sum(widths[:-1]) + GAP * (len(widths) - 1)
+    room = None if width is None else width - before
+    is_below = (
+        room is not None and room < NARROW and any(cell_len(row[-1]) > room for row in table[1:])
+    )
+    for row in table:
+        first = "".join(
+            _padded(cell, size, is_right) + " " * GAP
+            for cell, size, is_right in zip(row[:-1], widths, to_the_right, strict=False)
+        )
+        last = _padded(row[-1], widths[-1], True) if to_the_right[-1] else row[-1]
+        if is_below and width is not None:
+            yield first.rstrip()
+            yield from (" " * INDENT + each for each in _lines(last, width - INDENT))
+            continue
+        head, *more = _lines(last, room) or [""]
+        yield (first + head).rstrip()
+        yield from (" " * before + each for each in more)
+
+
+def _lines(text: str, width: int | None) -> list[str]:
+    """Its own lines, each as often broken as it must; what is indented stays as it is."""
+    found: list[str] = []
+    for line in text.splitlines():
+        fits = width is None or cell_len(line) <= width
+        found += [line.rstrip()] if fits or line.startswith(" ") else wrap(line, max(width or 0, 8))
+    return found
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.splitlines()) if "\n" in text else text
+
+
+def _padded(text: str, size: int, is_right: bool) -> str:
+    blanks = " " * (size - cell_len(text))
+    return blanks + text if is_right else text + blanks
