@@ -54,7 +54,8 @@ def run_and_report(
     def report(text: str) -> None:
         if not quiet:
             elapsed = time.monotonic() - started
-            say(f"  {elapsed:6.1f}s  {text}", "red" if text.startswith("✗") else "")
+            shown = text.replace("\n", "\n" + " " * 11)
+            say(f"  {elapsed:6.1f}s  {shown}", "red" if text.startswith("✗") else "")
             sys.stdout.flush()
 
     outcome = start(selection, report=report, everything=everything)

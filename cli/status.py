@@ -169,7 +169,7 @@ def shortly(reason: str, shut: Collection[str]) -> str:
 def _named(reason: str, shut: Collection[str]) -> str:
     blamed = _GATE.match(reason)
     if blamed is None:
-        return reason
+        return _in_a_line(reason)
     return f"{blamed[0]} …" if blamed["key"] in shut else f"{blamed[0]} … (it is open now)"
 
 

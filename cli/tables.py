@@ -30,7 +30,9 @@ def laid_out(
     before = sum(widths[:-1]) + GAP * (len(widths) - 1)
     room = None if width is None else width - before
     is_below = (
-        room is not None and room < NARROW and any(cell_len(row[-1]) > room for row in table[1:])
+        room is not None
+        and room < NARROW
+        and any(row[-1] and cell_len(row[-1]) > room for row in table[1:])
     )
     for row in table:
         first = "".join(
