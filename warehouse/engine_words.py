@@ -8,7 +8,7 @@ from textwrap import dedent
 from warehouse.secrets import redacted
 
 HIDDEN = "***"
-LONGEST = 400
+LONGEST = 800
 # These speak of the query, never of what is in the rows.
 ABOUT_THE_QUERY = ("Binder", "Catalog", "Parser", "Syntax", "Compilation", "Database")
 # PostgreSQL names no kinds; so it begins when it is about rows (its error classes 22 and 23).

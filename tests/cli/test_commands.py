@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from platform_under_test import Demo, sluice_in
 
+from cli.doctor import CHECKS
 from cli.main import sluice as root
 
 
@@ -85,14 +88,35 @@ def test_doctor_finds_a_sound_set_up_sound(demo: Demo) -> None:
     assert [each["name"] for each in findings if not each["is_good"]] == []
 
 
+def test_one_fault_that_stops_several_looks_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SLUICE_TARGET", "postgres")
+    monkeypatch.setenv("SLUICE_POSTGRES", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setattr(
+        "cli.doctor.CHECKS",
+        [each for each in CHECKS if each[0] in ("workshop", "published", "telemetry")],
+    )
+    told = CliRunner().invoke(root, ["doctor"])
+    assert told.output.count("    → ") == 1 and "✗ workshop: " in told.output
+    assert "– published: not looked at (see workshop)" in told.output
+    assert "✓ telemetry" in told.output and "1 fault found." in str(told.exception)
+
+
 def test_doctor_names_a_wrong_setting_and_its_remedy(tmp_path: Path) -> None:
     told = sluice_in(tmp_path, SLUICE_KEEP_SNAPSHOTS="many")("doctor", code=2)
     text = told.stdout + told.stderr
     assert "SLUICE_KEEP_SNAPSHOTS" in text and "many" in text and "Traceback" not in text
 
 
-def test_before_anything_is_there_each_command_says_how_to_begin(tmp_path: Path) -> None:
+def test_before_anything_is_there_each_command_says_how_to_begin(
+    demo: Demo, tmp_path: Path
+) -> None:
     empty = sluice_in(tmp_path)
+    # All but what dbt has parsed, which takes seconds to do again.
+    shutil.copytree(demo.sluice.settings.dbt_target_path, empty.settings.dbt_target_path)
+    assert "sluice run" in empty("quarantine", "list", code=2).stderr
     assert "sluice run" in empty("published", "list").stdout
     asked = empty("query", "select 1", code=1)
     assert "sluice run" in asked.stderr
