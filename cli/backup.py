@@ -11,6 +11,7 @@ import click
 from cli.output import json_option, say, say_json, say_table
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from warehouse.backups.inventory import Backup
@@ -111,7 +112,7 @@ def verify(wanted: str | None, origin: str | None) -> None:
         bad += problems
     if bad:
         raise SluiceError(
-            f"{len(bad)} file(s) are damaged: {bad[0]}",
+            f"Damaged: {counted(len(bad), 'file')}; {bad[0]}",
             remedy="Remove the damaged files and run `sluice backup`: what is still there is "
             "written again. Restore from a backup with ✓.",
         )
@@ -206,7 +207,7 @@ def _tell(found: Restored, judged_anew: int) -> None:
 
 
 def _counted(files: Mapping[str, int]) -> str:
-    return ", ".join(f"{entity} {count:,} file(s)" for entity, count in files.items())
+    return ", ".join(f"{entity} {counted(count, 'file')}" for entity, count in files.items())
 
 
 def _summary(each: Backup) -> dict[str, object]:

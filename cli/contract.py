@@ -11,6 +11,7 @@ import click
 from cli.output import json_option, say, say_json, say_table
 from warehouse.errors import WRONG_USE, ContractError, GateClosedError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from ingestion.contracting.proving import Proof
@@ -57,7 +58,7 @@ def check(source: str | None, against: str | None, proposed: Path | None, as_jso
         _tell(found.judged)
     if found.breaking:
         raise GateClosedError(
-            f"{len(found.breaking)} change(s) break a contract.",
+            f"A contract is broken by {counted(len(found.breaking), 'change')}.",
             remedy="Mend them as shown; or agree with the owners and say so in a commit, in a "
             f"last line `{found.word}: {found.breaking[0].difference.entity}`.",
         )
@@ -132,7 +133,7 @@ def _tell_proof(file: Path, proof: Proof) -> None:
     if proof.refused:
         say(f"✗ {file.name} would be refused: {proof.refused}", "red")
         return
-    say(f"{file.name} as {proof.entity}: {proof.rows:,} rows are good, "
+    say(f"{file.name} as {proof.entity}: {counted(proof.rows, 'good row')}, "
         f"{proof.quarantined:,} would be quarantined.")  # fmt: skip
     if proof.bad_rows:
         say_table(
@@ -142,11 +143,11 @@ def _tell_proof(file: Path, proof: Proof) -> None:
     if proof.quarantined > len(proof.bad_rows):
         say(f"… and {proof.quarantined - len(proof.bad_rows):,} more (--show).")
     if proof.unknown:
-        say(f"Drift: {', '.join(proof.unknown)} stand(s) in no contract; kept as it came.")
+        say(f"Drift: {', '.join(proof.unknown)} in no contract; kept as it came.")
     for alias, name in proof.renamed:
-        say(f"Drift: {alias} is taken as {name}.")
+        say(f"Renamed: {alias} is taken as {name}.")
     if proof.missing:
-        say(f"Drift: {', '.join(proof.missing)} did not come, and need(s) not.")
+        say(f"Drift: {', '.join(proof.missing)} not sent, and not required.")
 
 
 @contract.command("export")

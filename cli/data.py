@@ -12,6 +12,7 @@ import click
 from cli.audience import audience_options, reader
 from cli.output import as_of_option, json_option, records, say, say_json, say_table
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from ingestion.simulator.accidents import Broken
@@ -122,8 +123,8 @@ def summary_line(summary: Summary) -> str:
         return f"the history is there already, until {summary.last_day}"
     rows = sum(summary.rows.values())
     return (
-        f"{summary.days} day(s) until {summary.last_day}: {summary.files:,} files, "
-        f"{rows:,} rows in {summary.seconds:.1f}s"
+        f"{counted(summary.days, 'day')} until {summary.last_day}: "
+        f"{counted(summary.files, 'file')}, {counted(rows, 'row')} in {summary.seconds:.1f}s"
     )
 
 
@@ -187,5 +188,5 @@ def set_aside(file: str, because: str) -> None:
 
     with writing(settings(), "sluice set-aside", waiting=say):
         rows = ignore(settings(), file, because)
-    gone = f" Its {rows:,} rows left raw." if rows else ""
+    gone = f" {counted(rows, 'row')} of it left raw." if rows else ""
     say(f"✓ {file} is set aside.{gone} `sluice run` carries on without it.")

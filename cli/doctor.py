@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from cli.output import counted, json_option, say, say_json
+from cli.output import json_option, say, say_json
 from warehouse import secrets
 from warehouse.errors import SettingsError, SluiceError
 from warehouse.settings import PREFIX, PROJECT_ROOT, Settings, settings
-from warehouse.words import did_you_mean
+from warehouse.words import counted, did_you_mean
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
 SECRETS = tuple(

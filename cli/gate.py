@@ -13,6 +13,7 @@ from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SettingsError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog, Dataset
@@ -78,7 +79,9 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
         return
     say(f"{state}", "" if state.is_open else "red")
     reach = catalog.descendants(found.key)
-    say(f"owner {found.owner or '–'} · tier {found.tier} · {len(reach)} dataset(s) read from it")
+    say(
+        f"owner {found.owner or '–'} · tier {found.tier} · read by {counted(len(reach), 'dataset')}"
+    )
     if state.checks:
         say()
         say_table(

@@ -13,6 +13,7 @@ from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from serving.incidents import FactKind, Incident
@@ -61,7 +62,7 @@ def list_(with_closed: bool, as_json: bool) -> None:
                 span(each.lasted(now)),
                 each.tier,
                 each.owner or "nobody",
-                f"{each.affected_dataset_count} datasets",
+                counted(each.affected_dataset_count, "dataset"),
                 each.acknowledged_by or "",
                 ("again: " if each.is_recurrence else "") + each.reason,
             )
@@ -164,7 +165,7 @@ def notify(trial: bool, as_json: bool) -> None:
             say("Nothing is due: every state change has been told.")
     if told.failed:
         raise SluiceError(
-            f"{len(told.failed)} message(s) could not be sent.",
+            f"{counted(len(told.failed), 'message')} could not be sent.",
             remedy="They are tried again at the next publish; "
             "`sluice incident notify --test` tries every channel.",
         )
@@ -220,4 +221,4 @@ def _tell(found: Incident, moments: Sequence[Moment], stale: Sequence[StaleTable
 def _counted(count: int, word: str, names: Sequence[str]) -> str:
     if not count:
         return f"no {word}"
-    return f"{count} {word}{'s' if count != 1 else ''}: {', '.join(names)}"
+    return f"{counted(count, word)}: {', '.join(names)}"

@@ -8,7 +8,6 @@ import click
 
 from cli.output import (
     as_of_option,
-    counted,
     json_option,
     records,
     say,
@@ -17,7 +16,7 @@ from cli.output import (
 )
 from warehouse.errors import SettingsError
 from warehouse.settings import settings
-from warehouse.words import did_you_mean
+from warehouse.words import counted, did_you_mean
 
 
 @click.group()

@@ -55,11 +55,6 @@ def say_table(
         to.print(escape(line), style=None if number else "bold", soft_wrap=True)
 
 
-def counted(count: int, word: str) -> str:
-    """`1 file`, `1,204 files`."""
-    return f"{count:,} {word if count == 1 else f'{word}s'}"
-
-
 def records(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Mapping[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in rows]
 

@@ -10,11 +10,11 @@ import click
 
 from cli.audience import audience_options, reader
 from cli.moments import moment
-from cli.output import counted, json_option, say, say_json, say_table
+from cli.output import json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import settings
-from warehouse.words import did_you_mean
+from warehouse.words import counted, did_you_mean
 
 if TYPE_CHECKING:
     from ingestion.quarantine import QuarantinedRow, Sought

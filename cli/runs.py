@@ -12,6 +12,7 @@ import click
 from cli.output import json_option, say, say_json
 from warehouse.errors import GateClosedError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 
 @click.command()
@@ -92,7 +93,7 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
             replayed = replay_quarantine(settings(), connection, source)
             told = [vars(each) for each in replayed]
             lines = [
-                f"{each.source}.{each.entity}: {each.accepted} row(s) understood now, "
+                f"{each.source}.{each.entity}: {counted(each.accepted, 'row')} understood now, "
                 f"{each.still_bad} still not"
                 for each in replayed
             ]
@@ -107,7 +108,7 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
                 for entity, each in result.entities.items()
             ]
             lines = [
-                f"{source}.{entity}: {each.files:,} files, {each.rows:,} rows, "
+                f"{source}.{entity}: {counted(each.files, 'file')}, {counted(each.rows, 'row')}, "
                 f"{each.quarantined} quarantined"
                 for entity, each in result.entities.items()
             ]

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import counted, json_option, say, say_json, say_table
+from cli.output import json_option, say, say_json, say_table
 from warehouse.clock import as_of
 from warehouse.errors import LockedError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from serving.incidents import Summary
@@ -193,7 +194,7 @@ def _print(found: dict[str, Any]) -> None:
         at = published["published_at"]
         say(
             f"Published: snapshot {published['snapshot']}, {at:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{published['tables']} tables, {len(published['stale'])} stale"
+            f"{counted(published['tables'], 'table')}, {len(published['stale'])} stale"
         )
         if published["stale"]:
             shut = [each["dataset"] for each in found["gates"]["shut"]]

@@ -20,6 +20,7 @@ from quality.evaluation import closed
 from warehouse import builds
 from warehouse.clock import last_day
 from warehouse.settings import settings
+from warehouse.words import counted
 from warehouse.workshop import connect
 
 
@@ -57,7 +58,7 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
             gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")
             raise dg.Failure(
-                f"{source}: {len(result.refused)} file(s) refused, nothing of it was loaded.",
+                f"{source}: {counted(len(result.refused), 'file')} refused, nothing was loaded.",
                 metadata={
                     each.file: dg.MetadataValue.text(f"{each.reason} → {each.remedy}")
                     for each in result.refused
@@ -65,7 +66,8 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
                 allow_retries=False,
             )
         note = f", {result.quarantined:,} quarantined" if result.quarantined else ""
-        say(context, f"✓ load {source}: {result.files:,} files, {result.rows:,} rows{note}")
+        came = f"{counted(result.files, 'file')}, {counted(result.rows, 'row')}"
+        say(context, f"✓ load {source}: {came}{note}")
         for dataset in branch.datasets:
             if dataset.key not in chosen:
                 continue

@@ -19,6 +19,7 @@ from quality import downstream, gate
 from warehouse import backfills, publish
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
+from warehouse.words import counted
 from warehouse.workshop import connect
 
 STEP = "publish"
@@ -55,7 +56,10 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
-        say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
+        say(
+            context,
+            f"✓ publish: snapshot {snapshot.snapshot_id}, {counted(len(fresh), 'table')}{note}",
+        )
         tell_people(lambda line: say(context, line))
         retain(settings(), catalog, lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
@@ -77,7 +81,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
 def _stop_if_any(leaking: Mapping[str, KeptBack]) -> None:
     if leaking:
         raise dg.Failure(
-            f"{len(leaking)} public dataset(s) are kept back: `sluice check` shows the way to "
-            "where each column comes from, and what to do.",
+            f"Kept back: {counted(len(leaking), 'public dataset')}. `sluice check` shows the way "
+            "to where each column comes from, and what to do.",
             allow_retries=False,
         )

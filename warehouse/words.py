@@ -1,4 +1,4 @@
-"""Words that people mistype, and which they may have meant."""
+"""Words: how many of them, and which one somebody who mistyped it may have meant."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Iterable
 
 ALIKE = 0.6
 NEARLY = 0.9
+
+
+def counted(count: int, word: str) -> str:
+    """`1 file`, `1,204 files`."""
+    return f"{count:,} {word if count == 1 else f'{word}s'}"
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> list[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from warehouse.words import counted
+
 LOG_KIND: Final = "fetches"
 
 Report = Callable[[str], None]
@@ -49,8 +51,8 @@ class Fetched:
         return sum(each.rows for each in self.entities.values())
 
     def __str__(self) -> str:
-        rows = f", {self.rows:,} rows" if self.rows else ""
-        return f"{self.source}: {self.files:,} files{rows} landed"
+        rows = f", {counted(self.rows, 'row')}" if self.rows else ""
+        return f"{self.source}: {counted(self.files, 'file')}{rows} landed"
 
 
 @dataclass(frozen=True)
