@@ -28,7 +28,7 @@ from_option = click.option(
 @json_option
 @click.pass_context
 def backup(context: click.Context, to: str | None, keep: int | None, as_json: bool) -> None:
-    """Copy what landed, the workshop and what is published to another place.
+    """Copy landing, workshop and snapshots to another place.
 
     \b
     sluice backup --to /mnt/backups --keep 14     one more; what is there already is not copied
@@ -97,7 +97,10 @@ def list_(origin: str | None, as_json: bool) -> None:
 @click.argument("wanted", metavar="[BACKUP]", required=False)
 @from_option
 def verify(wanted: str | None, origin: str | None) -> None:
-    """Read every file of a BACKUP (default: of all) and compare it with its hash."""
+    """Compare every file of a BACKUP with its hash.
+
+    Without a BACKUP, of all.
+    """
     from warehouse.backups import inventory
     from warehouse.backups.place import Place
 
@@ -128,7 +131,9 @@ def verify(wanted: str | None, origin: str | None) -> None:
 @click.option("--replace", is_flag=True, help="In place of the warehouse that is there.")
 @json_option
 def restore(wanted: str | None, origin: str | None, replace: bool, as_json: bool) -> None:
-    """Put a BACKUP (default: the newest) back, and say what came after it.
+    """Put a BACKUP (default: the newest) back.
+
+    It says what came after it.
 
     Landed files that are missing come back, newer ones stay: the next `sluice run` loads them.
     Everything is compared with its hash before it takes the place of anything.

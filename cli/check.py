@@ -31,7 +31,9 @@ class Fault:
 @click.option("--fix", is_flag=True, help="This change mends what spent a budget.")
 @json_option
 def check(base: str | None, fix: bool, as_json: bool) -> None:
-    """Check this change: check files, service levels, classification, contracts, error budgets.
+    """Check this change before it is merged.
+
+    Check files, service levels, classification, contracts, error budgets.
 
     A column that is classified lower than what reaches it is refused, and the way there is shown.
 

@@ -38,7 +38,7 @@ def contract() -> None:
 @click.option("--proposed", type=click.Path(path_type=Path), help="A file or folder of proposals.")
 @json_option
 def check(source: str | None, against: str | None, proposed: Path | None, as_json: bool) -> None:
-    """Compare the contracts as they are proposed with those that run.
+    """Compare proposed contracts with those that run.
 
     Each difference is compatible, needs a backfill, or is breaking, with whom it reaches;
     docs/reference/contract_rules.md has the rules. Ends with 4 where one is breaking.
@@ -171,7 +171,10 @@ def export(source: str | None, _format: str) -> None:
 @format_option
 @click.option("--write", is_flag=True, help="Write it beside the other sources, if it is new.")
 def import_(file: Path, _format: str, write: bool) -> None:
-    """Propose a source YAML from a document of the standard; print it, or --write it."""
+    """Propose a source YAML from a document of the standard.
+
+    It is printed, or with --write written.
+    """
     from ingestion.contracting.odcs_import import proposed
     from ingestion.contracting.promises import text_of
     from ingestion.contracts import contracts_dir

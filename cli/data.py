@@ -152,7 +152,10 @@ def query(
     as_of: str | None,
     as_json: bool,
 ) -> None:
-    """Ask the published snapshot in SQL (read-only; it never waits for a run)."""
+    """Ask the published snapshot in SQL.
+
+    It is only read, and never waits for a run.
+    """
     from serving.published import run_sql, snapshot_as_of
 
     clear = reader(audience, because, by)

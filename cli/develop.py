@@ -17,7 +17,7 @@ from warehouse.words import counted
 @click.option("--show", is_flag=True, help="Show the first rows of each model.")
 @json_option
 def develop(selection: tuple[str, ...], show: bool, as_json: bool) -> None:
-    """Build models in a warehouse of your own, on parents that production publishes.
+    """Build models on your desk, on parents from production.
 
     SLUICE_PRODUCTION says where: a PostgreSQL (postgresql://…), read with your own rights, or a
     folder `published`. What production does not publish has to be built here, too (+name). Nothing

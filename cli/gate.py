@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def gate() -> None:
-    """Look at the gates; open, shut or accept one by hand, for a recorded reason."""
+    """Look at the gates, or take one in hand for a reason."""
 
 
 @gate.command("list")
@@ -63,7 +63,7 @@ def list_(only_closed: bool, as_json: bool) -> None:
 @click.option("--limit", type=int, default=10, show_default=True, help="Events at the most.")
 @json_option
 def show(dataset: str, limit: int, as_json: bool) -> None:
-    """One DATASET's gate: its checks as they were last evaluated, and what happened to it."""
+    """One DATASET's gate: its last checks, and its history."""
     from itertools import islice
 
     from quality import gate_log
@@ -137,7 +137,10 @@ def open_(dataset: str, because: str, until: str, by: str) -> None:
 @click.option("--because", required=True, help="Why these rows are right after all.")
 @by_option
 def accept(dataset: str, because: str, by: str) -> None:
-    """The rows that a source's DATASET closed on are right: do not look at them again."""
+    """Say that the rows a source's DATASET closed on are right.
+
+    They are not looked at again.
+    """
     from quality import by_hand
 
     found = _named(_states()[0], dataset)
@@ -150,7 +153,7 @@ def accept(dataset: str, because: str, by: str) -> None:
 @click.option("--because", required=True, help="What no check saw.")
 @by_option
 def close(dataset: str, because: str, by: str) -> None:
-    """Shut a DATASET's gate by hand; its next passing evaluation opens it."""
+    """Shut a DATASET's gate until it passes again."""
     from quality import by_hand
 
     found = _named(_states()[0], dataset)

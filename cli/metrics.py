@@ -29,7 +29,7 @@ def metrics() -> None:
 @click.option("--owner", help="Only those that they answer for.")
 @json_option
 def list_(words: tuple[str, ...], owner: str | None, as_json: bool) -> None:
-    """The metrics (that hold all WORDS): what each means, how it may be asked.
+    """The metrics, or those that hold all WORDS.
 
     Words are looked for in a metric's name, label and description.
     """
@@ -94,7 +94,10 @@ def query(
     as_of: str | None,
     as_json: bool,
 ) -> None:
-    """Ask one or more metrics, by time and dimension, with structured filters only."""
+    """Ask metrics, by time and dimension.
+
+    Filters are structured: no SQL is taken.
+    """
     from serving import metrics as engine
     from serving.conditions import Condition
     from serving.published import snapshot_as_of

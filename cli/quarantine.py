@@ -93,7 +93,7 @@ def show(
     by: str,
     as_json: bool,
 ) -> None:
-    """The rows themselves, newest first: file, line, reason and content.
+    """The rows, newest first: file, line, reason, content.
 
     Personal values are masked, and so is what belongs to no declared column; --audience privileged
     shows the bytes as they came, for a recorded reason.

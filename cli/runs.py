@@ -26,7 +26,9 @@ from warehouse.words import counted
 @click.option("--all", "everything", is_flag=True, help="Build everything, due or not.")
 @json_option
 def run(selection: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Load what has landed, build, check and publish what is due (or a selection, or --all).
+    """Load, build, check and publish what is due.
+
+    A selection, or --all, is built whether it is due or not.
 
     Due is what would have other rows now: its inputs, its definition or the day have changed.
 
@@ -76,7 +78,7 @@ def run_and_report(
 @click.option("--quarantine", is_flag=True, help="Only rows in quarantine, by today's contract.")
 @json_option
 def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
-    """Load again from landing: a whole SOURCE, or (--quarantine) the rows it could not read.
+    """Load again from landing: a SOURCE, or what is in quarantine.
 
     Landing keeps every byte, so a replay needs nothing from the source and gives the same rows.
     """

@@ -27,7 +27,7 @@ _NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """What is published and since when, which gates are closed, what is in quarantine."""
+    """What is published, what is closed, what is in quarantine."""
     found = {
         "as_of": as_of(settings()),
         "published": _published(),

@@ -17,6 +17,10 @@ from cli.doctor import CHECKS
 from cli.main import sluice as root
 
 
+NARROW = 62
+"""So much room a terminal of 80 columns leaves to a command's first sentence."""
+
+
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found = []
     for name, command in group.commands.items():
@@ -33,6 +37,8 @@ def test_every_command_says_what_it_does(path: tuple[str, ...]) -> None:
         assert isinstance(command, click.Group)
         command = command.commands[name]
     assert command.help and len(command.help) > 20
+    short = command.get_short_help_str(NARROW)
+    assert not short.endswith("..."), f"In a list of commands this is cut: {short}"
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name not in {"help", "limit", "seed"}:
             plain = parameter.help or isinstance(parameter.type, click.Choice)
