@@ -119,9 +119,9 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
 @click.option("--until", required=True, help="4h, 3d, or a moment: 2026-12-01T18:00 (UTC).")
 @by_option
 def open_(dataset: str, because: str, until: str, by: str) -> None:
-    """Let a closed DATASET pass for a while, whatever its checks say. For emergencies.
+    """Let a closed DATASET pass for a while. For emergencies.
 
-    It is recorded with your name, shown wherever the gate is, and ends by itself. What closed the
+    Whatever its checks say. It is recorded with your name, shown wherever the gate is, and ends by itself. What closed the
     gate is looked at again afterwards.
     """
     from quality import by_hand

@@ -16,7 +16,6 @@ from platform_under_test import Demo, sluice_in
 from cli.doctor import CHECKS
 from cli.main import sluice as root
 
-
 NARROW = 62
 """So much room a terminal of 80 columns leaves to a command's first sentence."""
 
