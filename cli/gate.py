@@ -121,8 +121,8 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
 def open_(dataset: str, because: str, until: str, by: str) -> None:
     """Let a closed DATASET pass for a while. For emergencies.
 
-    Whatever its checks say. It is recorded with your name, shown wherever the gate is, and ends by itself. What closed the
-    gate is looked at again afterwards.
+    Whatever its checks say. It is recorded with your name, shown wherever the gate is, and ends by
+    itself. What closed the gate is looked at again afterwards.
     """
     from quality import by_hand
 

@@ -48,11 +48,18 @@ def say_json(value: Any) -> None:
 def say_table(
     headings: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()
 ) -> None:
-    to = console()
+    """Numbers stand at the right: where a column holds nothing else, or `numbers` says so."""
+    to, rows = console(), [*rows]
     cells = [[_shown(value) for value in row] for row in rows]
     width = to.width if sys.stdout.isatty() else None
-    for number, line in enumerate(laid_out(headings, cells, width=width, right=numbers)):
+    right = {*numbers, *(each for n, each in enumerate(headings) if _are_numbers(rows, n))}
+    for number, line in enumerate(laid_out(headings, cells, width=width, right=right)):
         to.print(escape(line), style=None if number else "bold", soft_wrap=True)
+
+
+def _are_numbers(rows: Sequence[Sequence[Any]], column: int) -> bool:
+    there = [row[column] for row in rows if row[column] is not None]
+    return bool(there) and all(type(each) in (int, float, Decimal) for each in there)
 
 
 def records(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Mapping[str, Any]]:

@@ -59,6 +59,10 @@ def test_status_says_what_is_published_closed_and_quarantined(demo: Demo) -> Non
     assert status["gates"]["shut"] == [] and status["gates"]["never_built"] == 0
     assert status["published"]["stale"] == [] and status["published"]["tables"] > 20
     assert status["quarantine"] and status["writer"] is None
+    assert status["incidents"] == {
+        "open": 0, "worst_tier": None, "oldest_opened_at": None, "not_acknowledged": 0,
+    }  # fmt: skip
+    assert [each["last_at"] for each in status["connectors"]] == [None] * 4
     text = demo.sluice("status").stdout
     assert "Published: snapshot" in text and "0 closed" in text
 
@@ -86,6 +90,37 @@ def test_query_answers_as_table_json_and_csv(demo: Demo) -> None:
 def test_query_refuses_in_plain_words(demo: Demo, sql: str, said: str) -> None:
     answer = demo.sluice("query", sql, code=2)
     assert said in answer.stderr and "Traceback" not in answer.stderr and "→" in answer.stderr
+
+
+def test_metrics_are_found_by_words_and_answer_with_their_units(demo: Demo) -> None:
+    listed: Any = demo.sluice.json("metrics", "list", "churn", "rate", "--owner", "finance")
+    assert {each["name"] for each in listed} == {"logo_churn_rate", "revenue_churn_rate"}
+    assert "None of " in demo.sluice("metrics", "list", "no-such-word").stdout
+    assert "Did you mean finance?" in demo.sluice("metrics", "list", "--owner", "finanz",
+                                                  code=2).stderr  # fmt: skip
+    asked = ("metrics", "query", "mrr", "nrr", "--by", "month")
+    heading = demo.sluice(*asked).stdout.splitlines()[0]
+    assert " ".join(heading.split()) == "month mrr (USD) nrr (ratio)"
+
+
+@pytest.mark.parametrize(
+    ("metric", "condition", "says"),
+    [
+        ("mrr", "plan=temm", "  plan is one of business, enterprise, starter, team"),
+        ("mrr", "plan in temm,tim", "  plan is one of business, enterprise, starter, team"),
+        # It must be grouped by step, and by week at the finest.
+        ("funnel_step_rate", "step=foo", "  step is one of integration_connected, "),
+        ("mrr", "plan=team", ""),
+    ],
+)
+def test_an_answer_without_rows_says_which_values_there_are(
+    demo: Demo, metric: str, condition: str, says: str
+) -> None:
+    grain = "month" if metric == "mrr" else "week"
+    told = demo.sluice("metrics", "query", metric, "--by", grain, "--where", condition,
+                       *([] if says else ["--end", "1999-01-01"])).stdout  # fmt: skip
+    assert told.startswith("No row fits") and says in told
+    assert ("is one of" in told) is bool(says)
 
 
 def test_doctor_finds_a_sound_set_up_sound(demo: Demo) -> None:
@@ -131,5 +166,13 @@ def test_before_anything_is_there_each_command_says_how_to_begin(
 
 def test_wrong_use_ends_with_2_and_names_the_choice(demo: Demo) -> None:
     told = demo.sluice("run", "--select", "finance_mrr_dayly", code=2)
-    assert "Did you mean" in told.stderr and "finance_mrr_daily" in told.stderr
+    assert "Did you mean finance_mrr_daily?" in told.stderr
+    for words, meant in (
+        (("run", "--select", "source:biling"), "billing"),
+        (("run", "--select", "layer:mart"), "marts"),
+        (("replay", "biling"), "billing"),
+        (("metrics", "query", "mrrr"), "mrr"),
+    ):
+        assert f"Did you mean {meant}" in demo.sluice(*words, code=2).stderr
+    assert "neither a time" in demo.sluice("query", "select 1", "--as-of", "soon", code=2).stderr
     assert demo.sluice("simulate", "--defect", "none-such", code=2).stderr
