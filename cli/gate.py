@@ -98,6 +98,11 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
             ],
             numbers=["value"],
         )
+    for each in state.checks:
+        if rows := each.get("sample"):
+            say()
+            say(f"Some rows that “{each['name']}” is about, personal values masked:")
+            say_table([*rows[0]], [[*row.values()] for row in rows])
     say()
     say_table(
         ["at", "state", "run", "because"],
