@@ -48,15 +48,16 @@ def quarantine() -> None:
 @reason_option
 @json_option
 def list_(entity: str | None, since: str | None, reason: str, as_json: bool) -> None:
-    """How many rows wait: by entity, column and reason."""
+    """How many rows wait, by entity and reason."""
     from ingestion.quarantine import causes
 
     sought = _sought(entity, since, reason)
     found = _asked(lambda connection: causes(connection, sought))
+    none = "" if found else _none(sought)
     if as_json:
         say_json([vars(each) for each in found])
-    elif not found:
-        say(_none(sought))
+    elif none:
+        say(none)
     else:
         say_table(
             ["entity", "rows", "files", "newest", "reason"],
@@ -109,7 +110,8 @@ def show(
         )
     )
     if not rows:
-        say_json([]) if as_json else say(_none(sought))
+        none = _none(sought)
+        say_json([]) if as_json else say(none)
         return
     if clear is not None:
         from serving.access import log_quarantine_access
@@ -131,18 +133,9 @@ def show(
 
 
 def _sought(entity: str | None, since: str | None, reason: str) -> Sought:
-    from ingestion.contracts import read_contracts
     from ingestion.quarantine import Sought
 
     source, _, name = (entity or "").removeprefix("raw.").partition(".")
-    contracts = read_contracts(settings())
-    known = {*contracts, *(each.name for held in contracts.values() for each in held.values())}
-    wanted = f"{source}.{name}" if name else source
-    if wanted and wanted not in known:
-        raise SettingsError(
-            f"No source and no entity of one is called {wanted}.{did_you_mean(wanted, known)}",
-            remedy="`sluice quarantine list` names those of which rows wait.",
-        )
     after = moment(since, wall_clock(), is_past=True) if since else None
     return Sought(source or None, name or None, after, reason)
 
@@ -190,9 +183,18 @@ def _in_words(each: ShownRow) -> str:
 
 
 def _none(sought: Sought) -> str:
+    from ingestion.contracts import read_contracts
+
+    of = ".".join(each for each in (sought.source, sought.entity) if each)
+    contracts = read_contracts(settings())
+    known = {*contracts, *(each.name for held in contracts.values() for each in held.values())}
+    if of and of not in known:
+        raise SettingsError(
+            f"No source and no entity of one is called {of}.{did_you_mean(of, known)}",
+            remedy="`sluice quarantine list` names those of which rows wait.",
+        )
     if sought == type(sought)():
         return "Nothing is in quarantine."
-    of = ".".join(each for each in (sought.source, sought.entity) if each)
     since = f" since {sought.since:%Y-%m-%d %H:%M} UTC" if sought.since else ""
     why = f" for “{sought.reason}”" if sought.reason else ""
     return f"No row{f' of {of}' if of else ''} is in quarantine{since}{why}."

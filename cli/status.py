@@ -249,7 +249,7 @@ def _print(found: dict[str, Any]) -> None:
     elif not quarantine:
         say("Quarantine: empty")
     else:
-        say("Quarantine (rows received and not understood; `sluice replay --quarantine` retries):")
+        say("Quarantine (rows received and not understood; `sluice quarantine show` shows them):")
         say_table(
             ["source", "entity", "rows", "files", "since", "mostly because"],
             [

@@ -8,7 +8,8 @@ from textwrap import dedent
 from warehouse.secrets import redacted
 
 HIDDEN = "***"
-LONGEST = 800
+LONGEST = 400
+LONGEST_LINES = 800
 # These speak of the query, never of what is in the rows.
 ABOUT_THE_QUERY = ("Binder", "Catalog", "Parser", "Syntax", "Compilation", "Database")
 # PostgreSQL names no kinds; so it begins when it is about rows (its error classes 22 and 23).
@@ -21,7 +22,7 @@ ABOUT_ROWS = re.compile(
 
 def engine_message(text: str) -> str:
     """In one line, in which a mark under a place would point at nothing."""
-    return " ".join(each for each in engine_lines(text).split() if each.strip("^"))
+    return " ".join(each for each in engine_lines(text).split() if each.strip("^"))[:LONGEST]
 
 
 def engine_lines(text: str) -> str:
@@ -34,7 +35,9 @@ def engine_lines(text: str) -> str:
     kinds = re.findall(r"(\w+) (?:Error|Exception):", words)
     is_about_rows = ABOUT_ROWS.search(words) is not None
     if not is_about_rows and all(kind in ABOUT_THE_QUERY for kind in kinds):
-        return "\n".join(each.rstrip() for each in said.splitlines() if each.strip())[:LONGEST]
+        return "\n".join(each.rstrip() for each in said.splitlines() if each.strip())[
+            :LONGEST_LINES
+        ]
     told = re.split(r"LINE |DETAIL:|CONTEXT:", words)[0]
     return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", HIDDEN, told)[:LONGEST].strip()
 
