@@ -35,9 +35,8 @@ def engine_lines(text: str) -> str:
     kinds = re.findall(r"(\w+) (?:Error|Exception):", words)
     is_about_rows = ABOUT_ROWS.search(words) is not None
     if not is_about_rows and all(kind in ABOUT_THE_QUERY for kind in kinds):
-        return "\n".join(each.rstrip() for each in said.splitlines() if each.strip())[
-            :LONGEST_LINES
-        ]
+        lines = [each.rstrip() for each in said.splitlines() if each.strip()]
+        return "\n".join(lines)[:LONGEST_LINES]
     told = re.split(r"LINE |DETAIL:|CONTEXT:", words)[0]
     return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", HIDDEN, told)[:LONGEST].strip()
 
