@@ -103,6 +103,8 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
             say()
             say(f"Some rows that “{each['name']}” is about, personal values masked:")
             say_table([*rows[0]], [[*row.values()] for row in rows])
+    if not history:
+        return
     say()
     say_table(
         ["at", "state", "run", "because"],

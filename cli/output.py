@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from cli.tables import laid_out
+from cli.tables import indented, laid_out
 from warehouse.person import speaker
 
 by_option = click.option(
@@ -51,10 +51,19 @@ def say_table(
     """Numbers stand at the right: where a column holds nothing else, or `numbers` says so."""
     to, rows = console(), [*rows]
     cells = [[_shown(value) for value in row] for row in rows]
-    width = to.width if sys.stdout.isatty() else None
     right = {*numbers, *(each for n, each in enumerate(headings) if _are_numbers(rows, n))}
-    for number, line in enumerate(laid_out(headings, cells, width=width, right=right)):
+    for number, line in enumerate(laid_out(headings, cells, width=_width(), right=right)):
         to.print(escape(line), style=None if number else "bold", soft_wrap=True)
+
+
+def say_below(text: str) -> None:
+    """What belongs to the line before."""
+    for line in indented(text, _width()):
+        console().print(escape(line), soft_wrap=True)
+
+
+def _width() -> int | None:
+    return console().width if sys.stdout.isatty() else None
 
 
 def _are_numbers(rows: Sequence[Sequence[Any]], column: int) -> bool:

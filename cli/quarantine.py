@@ -10,7 +10,7 @@ import click
 
 from cli.audience import audience_options, reader
 from cli.moments import moment
-from cli.output import json_option, say, say_json, say_table
+from cli.output import json_option, say, say_below, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import settings
@@ -126,7 +126,7 @@ def show(
         return
     for row, _, text in told:
         say(f"{row.file}:{row.row_number}  {row.reason}", "bold")
-        say(f"    {text}")
+        say_below(text)
     if total > len(rows):
         say(f"({len(rows)} of {counted(total, 'row')}; --limit shows more)", "dim")
     _advise(rows)
@@ -205,5 +205,5 @@ def _advise(rows: Sequence[QuarantinedRow]) -> None:
     say()
     say(f"Next: is the contract wrong, correct dbt_project/models/raw/{first.source}.yml:")
     say(f"      `sluice replay {first.source} --quarantine` takes in what fits then.")
-    say("      Are the rows wrong, have them sent again; a file that is wrong as a whole leaves by")
-    say(f"      `sluice set-aside {first.file} --because …`.")
+    say("      Are the rows wrong, have them sent again; a file that is wrong as a whole")
+    say(f"      leaves by `sluice set-aside {first.file} --because …`.")

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 GAP = 2
 INDENT = 4
-NARROW = 32
+NARROW = 40
 """In less room than this a sentence is no pleasure to read: it stands below its row instead."""
 
 
@@ -34,7 +34,7 @@ def laid_out(
         and room < NARROW
         and any(row[-1] and cell_len(row[-1]) > room for row in table[1:])
     )
-    for row in table:
+    for number, row in enumerate(table):
         first = "".join(
             _padded(cell, size, is_right) + " " * GAP
             for cell, size, is_right in zip(row[:-1], widths, to_the_right, strict=False)
@@ -42,11 +42,17 @@ def laid_out(
         last = _padded(row[-1], widths[-1], True) if to_the_right[-1] else row[-1]
         if is_below and width is not None:
             yield first.rstrip()
-            yield from (" " * INDENT + each for each in _lines(last, width - INDENT))
+            yield from indented(last, width)
             continue
-        head, *more = _lines(last, room) or [""]
+        head, *more = _lines(last, room if number else None) or [""]
         yield (first + head).rstrip()
         yield from (" " * before + each for each in more)
+
+
+def indented(text: str, width: int | None) -> Iterator[str]:
+    """A text below the line that it belongs to."""
+    room = None if width is None else width - INDENT
+    yield from (" " * INDENT + each for each in _lines(text, room))
 
 
 def _lines(text: str, width: int | None) -> list[str]:
@@ -54,7 +60,12 @@ def _lines(text: str, width: int | None) -> list[str]:
     found: list[str] = []
     for line in text.splitlines():
         fits = width is None or cell_len(line) <= width
-        found += [line.rstrip()] if fits or line.startswith(" ") else wrap(line, max(width or 0, 8))
+        if fits or line.startswith(" "):
+            found.append(line.rstrip())
+        else:
+            # A path stays whole, though it stick out.
+            room = max(width or 0, 8)
+            found += wrap(line, room, break_long_words=False, break_on_hyphens=False)
     return found
 
 

@@ -22,10 +22,10 @@ def test_no_line_ends_in_blanks_and_numbers_stand_at_the_right() -> None:
 
 def test_the_last_column_gives_way_and_goes_below_where_there_is_no_room() -> None:
     rows = [("raw.billing.payments", WHY)]
-    assert list(laid_out(("gate", "because"), rows, width=60)) == [
+    assert list(laid_out(("gate", "because"), rows, width=66)) == [
         "gate                  because",
-        "raw.billing.payments  average payment: 647 660.97, must be",
-        "                      less than 20 000",
+        "raw.billing.payments  average payment: 647 660.97, must be less",
+        "                      than 20 000",
     ]
     assert list(laid_out(("gate", "because"), rows, width=50)) == [
         "gate",
@@ -34,6 +34,8 @@ def test_the_last_column_gives_way_and_goes_below_where_there_is_no_room() -> No
         "    average payment: 647 660.97, must be less than",
         "    20 000",
     ]
+    path = "data/dbt/compiled/sluice/models/marts/growth/growth_funnel_monthly.sql"
+    assert f"    {path}" in laid_out(("gate", "because"), [("g", f"in {path}")], width=30)
     assert list(laid_out(("gate", "because"), rows))[1] == f"raw.billing.payments  {WHY}"
 
 
