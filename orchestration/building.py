@@ -25,7 +25,6 @@ from warehouse import backfills, builds, dbt
 from warehouse.clock import last_day, wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.settings import settings
-from warehouse.words import counted
 from warehouse.workshop import connect
 
 Event = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -128,7 +127,7 @@ def build_step(
             why = "; ".join(f"{key}: {reason}" for key, reason in sorted(withheld.items()))
             say(context, f"✗ {branch.name}: {len(withheld)} withheld ({why})")
             raise dg.Failure(
-                f"{counted(len(withheld), 'dataset')} left as before: {why}",
+                f"{len(withheld)} dataset(s) stay as they were: {why}",
                 allow_retries=False,
             )
 

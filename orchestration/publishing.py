@@ -56,10 +56,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
-        say(
-            context,
-            f"✓ publish: snapshot {snapshot.snapshot_id}, {counted(len(fresh), 'table')}{note}",
-        )
+        say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
         tell_people(lambda line: say(context, line))
         retain(settings(), catalog, lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
