@@ -21,7 +21,7 @@ id_argument = click.argument("backfill_id", metavar="[ID]", default="last")
 
 @click.group()
 def backfill() -> None:
-    """Read landed files anew or build days anew, in steps, while the daily work goes on.
+    """Read files or build days anew, in steps, beside daily work.
 
     \b
     sluice backfill plan --change                  what differs from what is built
@@ -53,7 +53,10 @@ def plan(
     step: int | None,
     as_json: bool,
 ) -> None:
-    """Show what a backfill would do, and keep it under an id for `run`. Nothing is changed yet."""
+    """Show what a backfill would do; nothing is changed.
+
+    The plan is kept under an id for `run`.
+    """
     from orchestration.backfill_planning import Asked, make_plan
     from warehouse.workshop import writing
 
@@ -82,7 +85,9 @@ def plan(
 @id_argument
 @json_option
 def run(backfill_id: str, as_json: bool) -> None:
-    """Do what the plan ID (default: the last one) shows; started again, it carries on.
+    """Do what the plan ID (default: the last one) shows.
+
+    Started again, it carries on.
 
     The writer's lock is free between two steps. What it changes is left alone by other runs and
     shown as it was, until one publish at the end shows all of it.
@@ -141,7 +146,9 @@ def status(backfill_id: str | None, as_json: bool) -> None:
 @backfill.command("stop")
 @id_argument
 def stop(backfill_id: str) -> None:
-    """Give up ID (default: the last one): what it held, the next `sluice run` builds as it is due.
+    """Give up the backfill ID (default: the last one).
+
+    What it held, the next `sluice run` builds as it is due.
 
     Files and days that it has read or built already stay so; what lies aside is thrown away.
     """

@@ -11,6 +11,7 @@ import click
 from cli.output import json_option, say, say_json, say_table
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from warehouse.backups.inventory import Backup
@@ -27,7 +28,7 @@ from_option = click.option(
 @json_option
 @click.pass_context
 def backup(context: click.Context, to: str | None, keep: int | None, as_json: bool) -> None:
-    """Copy what landed, the workshop and what is published to another place.
+    """Copy landing, workshop and snapshots to another place.
 
     \b
     sluice backup --to /mnt/backups --keep 14     one more; what is there already is not copied
@@ -96,7 +97,10 @@ def list_(origin: str | None, as_json: bool) -> None:
 @click.argument("wanted", metavar="[BACKUP]", required=False)
 @from_option
 def verify(wanted: str | None, origin: str | None) -> None:
-    """Read every file of a BACKUP (default: of all) and compare it with its hash."""
+    """Compare every file of a BACKUP with its hash.
+
+    Without a BACKUP, of all.
+    """
     from warehouse.backups import inventory
     from warehouse.backups.place import Place
 
@@ -111,7 +115,7 @@ def verify(wanted: str | None, origin: str | None) -> None:
         bad += problems
     if bad:
         raise SluiceError(
-            f"{len(bad)} file(s) are damaged: {bad[0]}",
+            f"Damaged: {counted(len(bad), 'file')}; {bad[0]}",
             remedy="Remove the damaged files and run `sluice backup`: what is still there is "
             "written again. Restore from a backup with ✓.",
         )
@@ -127,7 +131,9 @@ def verify(wanted: str | None, origin: str | None) -> None:
 @click.option("--replace", is_flag=True, help="In place of the warehouse that is there.")
 @json_option
 def restore(wanted: str | None, origin: str | None, replace: bool, as_json: bool) -> None:
-    """Put a BACKUP (default: the newest) back, and say what came after it.
+    """Put a BACKUP (default: the newest) back.
+
+    It says what came after it.
 
     Landed files that are missing come back, newer ones stay: the next `sluice run` loads them.
     Everything is compared with its hash before it takes the place of anything.
@@ -206,7 +212,7 @@ def _tell(found: Restored, judged_anew: int) -> None:
 
 
 def _counted(files: Mapping[str, int]) -> str:
-    return ", ".join(f"{entity} {count:,} file(s)" for entity, count in files.items())
+    return ", ".join(f"{entity} {counted(count, 'file')}" for entity, count in files.items())
 
 
 def _summary(each: Backup) -> dict[str, object]:

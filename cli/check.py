@@ -11,6 +11,7 @@ import click
 from cli.output import json_option, say, say_json
 from warehouse.errors import GateClosedError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog
@@ -30,7 +31,9 @@ class Fault:
 @click.option("--fix", is_flag=True, help="This change mends what spent a budget.")
 @json_option
 def check(base: str | None, fix: bool, as_json: bool) -> None:
-    """Check this change: check files, service levels, classification, contracts, error budgets.
+    """Check this change before it is merged.
+
+    Check files, service levels, classification, contracts, error budgets.
 
     A column that is classified lower than what reaches it is refused, and the way there is shown.
 
@@ -62,7 +65,8 @@ def check(base: str | None, fix: bool, as_json: bool) -> None:
             }
         )
     else:
-        say(f"{len(changes)} dataset(s) changed: {', '.join(each.key for each in changes) or '–'}")
+        names = ", ".join(each.key for each in changes) or "–"
+        say(f"{counted(len(changes), 'dataset')} changed: {names}")
         if known is None:
             say("No error budgets are known here: none refuses this change (SLUICE_ERROR_BUDGETS).")
         for each in faults:
@@ -71,7 +75,7 @@ def check(base: str | None, fix: bool, as_json: bool) -> None:
         if not faults:
             say("✓ Nothing speaks against this change.")
     if faults:
-        raise GateClosedError(f"{len(faults)} thing(s) speak against this change.")
+        raise GateClosedError(f"Against this change: {counted(len(faults), 'fault')}, above.")
 
 
 def _promises(catalog: Catalog) -> Iterator[Fault]:

@@ -16,7 +16,9 @@ from warehouse.settings import settings
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=int, default=8807, show_default=True, help="0 takes a free one.")
 def collect(source: str | None, host: str, port: int) -> None:
-    """Take events over HTTP for SOURCE (or the one source with a collector), until stopped.
+    """Take events over HTTP for SOURCE, until stopped.
+
+    SOURCE may be left out where one source has a collector.
 
     An event that was answered with 202 is on the disk. docs/reference/collector.md says what
     clients send; behind the open internet belongs a proxy that speaks TLS.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import json_option, say, say_json, say_table
-from warehouse.errors import ContractError, GateClosedError
+from warehouse.errors import WRONG_USE, ContractError, GateClosedError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from ingestion.contracting.proving import Proof
@@ -37,7 +38,7 @@ def contract() -> None:
 @click.option("--proposed", type=click.Path(path_type=Path), help="A file or folder of proposals.")
 @json_option
 def check(source: str | None, against: str | None, proposed: Path | None, as_json: bool) -> None:
-    """Compare the contracts as they are proposed with those that run.
+    """Compare proposed contracts with those that run.
 
     Each difference is compatible, needs a backfill, or is breaking, with whom it reaches;
     docs/reference/contract_rules.md has the rules. Ends with 4 where one is breaking.
@@ -57,7 +58,7 @@ def check(source: str | None, against: str | None, proposed: Path | None, as_jso
         _tell(found.judged)
     if found.breaking:
         raise GateClosedError(
-            f"{len(found.breaking)} change(s) break a contract.",
+            f"A contract is broken by {counted(len(found.breaking), 'change')}.",
             remedy="Mend them as shown; or agree with the owners and say so in a commit, in a "
             f"last line `{found.word}: {found.breaking[0].difference.entity}`.",
         )
@@ -132,7 +133,7 @@ def _tell_proof(file: Path, proof: Proof) -> None:
     if proof.refused:
         say(f"✗ {file.name} would be refused: {proof.refused}", "red")
         return
-    say(f"{file.name} as {proof.entity}: {proof.rows:,} rows are good, "
+    say(f"{file.name} as {proof.entity}: {counted(proof.rows, 'good row')}, "
         f"{proof.quarantined:,} would be quarantined.")  # fmt: skip
     if proof.bad_rows:
         say_table(
@@ -142,11 +143,11 @@ def _tell_proof(file: Path, proof: Proof) -> None:
     if proof.quarantined > len(proof.bad_rows):
         say(f"… and {proof.quarantined - len(proof.bad_rows):,} more (--show).")
     if proof.unknown:
-        say(f"Drift: {', '.join(proof.unknown)} stand(s) in no contract; kept as it came.")
+        say(f"Drift: {', '.join(proof.unknown)} in no contract; kept as it came.")
     for alias, name in proof.renamed:
-        say(f"Drift: {alias} is taken as {name}.")
+        say(f"Renamed: {alias} is taken as {name}.")
     if proof.missing:
-        say(f"Drift: {', '.join(proof.missing)} did not come, and need(s) not.")
+        say(f"Drift: {', '.join(proof.missing)} not sent, and not required.")
 
 
 @contract.command("export")
@@ -156,11 +157,11 @@ def export(source: str | None, _format: str) -> None:
     """Print the contract of SOURCE, or of all as several documents."""
     from ingestion.contracting.odcs import exported
     from ingestion.contracting.promises import by_source, read_promises
-    from ingestion.contracts import contracts_dir
+    from ingestion.contracts import contracts_dir, unknown_source
 
     found = by_source(read_promises(contracts_dir(settings())))
     if source is not None and source not in found:
-        raise _unknown(source, found)
+        raise unknown_source(source, found)
     texts = [exported(found[each]) for each in ([source] if source else sorted(found))]
     click.echo("---\n".join(texts), nl=False)
 
@@ -170,13 +171,20 @@ def export(source: str | None, _format: str) -> None:
 @format_option
 @click.option("--write", is_flag=True, help="Write it beside the other sources, if it is new.")
 def import_(file: Path, _format: str, write: bool) -> None:
-    """Propose a source YAML from a document of the standard; print it, or --write it."""
+    """Propose a source YAML from a document of the standard.
+
+    It is printed, or with --write written.
+    """
     from ingestion.contracting.odcs_import import proposed
     from ingestion.contracting.promises import text_of
     from ingestion.contracts import contracts_dir
 
     if not file.is_file():
-        raise ContractError(f"There is no file {file}.", remedy="Name the document to import.")
+        raise ContractError(
+            f"There is no file {file}.",
+            remedy="Name the document to import.",
+            exit_code=WRONG_USE,
+        )
     proposal = proposed(text_of(file), file.name)
     for note in proposal.notes:
         click.echo(f"Note: {note}", err=True)
@@ -192,10 +200,3 @@ def import_(file: Path, _format: str, write: bool) -> None:
         )
     path.write_text(proposal.text, encoding="utf-8")
     say(f"✓ Wrote {path}. Next: a staging model (docs/engineers.md), then `sluice check`.")
-
-
-def _unknown(source: str, known: Iterable[str]) -> ContractError:
-    return ContractError(
-        f"There is no contract for the source {source}.",
-        remedy=f"There is one for {', '.join(sorted(known))}.",
-    )

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_of_option, by_option, json_option, records, say, say_json, say_table
+from cli.audience import audience_options, reader
+from cli.output import as_of_option, json_option, records, say, say_json, say_table
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from ingestion.simulator.accidents import Broken
@@ -121,8 +123,8 @@ def summary_line(summary: Summary) -> str:
         return f"the history is there already, until {summary.last_day}"
     rows = sum(summary.rows.values())
     return (
-        f"{summary.days} day(s) until {summary.last_day}: {summary.files:,} files, "
-        f"{rows:,} rows in {summary.seconds:.1f}s"
+        f"{counted(summary.days, 'day')} until {summary.last_day}: "
+        f"{counted(summary.files, 'file')}, {counted(rows, 'row')} in {summary.seconds:.1f}s"
     )
 
 
@@ -137,15 +139,7 @@ def progress(day: date, done: int, wanted: int) -> None:
 @click.argument("sql")
 @click.option("--limit", type=int, default=100, show_default=True, help="Rows at the most.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@click.option(
-    "--audience",
-    type=click.Choice(["default", "privileged"]),
-    default="default",
-    show_default=True,
-    help="`privileged` shows personal columns in clear, and is logged.",
-)
-@click.option("--because", help="Why personal columns are read (with --audience privileged).")
-@by_option
+@audience_options
 @as_of_option
 @json_option
 def query(
@@ -158,15 +152,15 @@ def query(
     as_of: str | None,
     as_json: bool,
 ) -> None:
-    """Ask the published snapshot in SQL (read-only; it never waits for a run)."""
-    from serving.access import reader_of
+    """Ask the published snapshot in SQL.
+
+    It is only read, and never waits for a run.
+    """
     from serving.published import run_sql, snapshot_as_of
 
-    reader = reader_of(by, because) if audience == "privileged" else None
-    if reader is None and because is not None:
-        raise click.UsageError("--because goes with --audience privileged.")
+    clear = reader(audience, because, by)
     snapshot_id = snapshot_as_of(settings(), as_of)
-    answer = run_sql(settings(), sql, limit=limit, snapshot_id=snapshot_id, reader=reader)
+    answer = run_sql(settings(), sql, limit=limit, snapshot_id=snapshot_id, reader=clear)
     columns, rows = answer.columns, answer.rows
     if as_json:
         say_json(records(columns, rows))
@@ -197,5 +191,5 @@ def set_aside(file: str, because: str) -> None:
 
     with writing(settings(), "sluice set-aside", waiting=say):
         rows = ignore(settings(), file, because)
-    gone = f" Its {rows:,} rows left raw." if rows else ""
+    gone = f" {counted(rows, 'row')} of it left raw." if rows else ""
     say(f"✓ {file} is set aside.{gone} `sluice run` carries on without it.")

@@ -19,7 +19,7 @@ from warehouse.settings import settings
 )
 @click.option("--seed", type=int, default=7, show_default=True)
 def demo(size: str, seed: int) -> None:
-    """Simulate a company, run the platform on what its sources send, print the key figures.
+    """Simulate a company, run everything on it, print key figures.
 
     It is the real path: the same loader, models, gates and publish as `sluice run`.
     """

@@ -9,6 +9,7 @@ import click
 from cli.output import json_option, say, say_json, say_table
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 
 @click.command()
@@ -16,7 +17,7 @@ from warehouse.settings import settings
 @click.option("--show", is_flag=True, help="Show the first rows of each model.")
 @json_option
 def develop(selection: tuple[str, ...], show: bool, as_json: bool) -> None:
-    """Build models in a warehouse of your own, on parents that production publishes.
+    """Build models on your desk, on parents from production.
 
     SLUICE_PRODUCTION says where: a PostgreSQL (postgresql://…), read with your own rights, or a
     folder `published`. What production does not publish has to be built here, too (+name). Nothing
@@ -33,11 +34,12 @@ def develop(selection: tuple[str, ...], show: bool, as_json: bool) -> None:
             say(f"Production shows {at.snapshot_id}, as of {at.as_of:%Y-%m-%d %H:%M} UTC")
         for each in trial.fetched:
             how = "here already" if each.was_here else "copied"
-            say(f"  production.{each.name}: {each.rows:,} rows, {how}")
+            say(f"  production.{each.name}: {counted(each.rows, 'row')}, {how}")
         for model in trial.models:
             good = model.status == "success"
-            rows = f"{model.rows:,} rows, {model.seconds:.2f}s" if good else model.message
-            say(f"{'✓' if good else '✗'} {model.key}: {rows}", "" if good else "red")
+            made = f"{counted(model.rows or 0, 'row')}, {model.seconds:.2f}s"
+            told = made if good else model.message or model.status
+            say(f"{'✓' if good else '✗'} {model.key}: {told}", "" if good else "red")
             if model.columns:
                 say_table(model.columns, model.first_rows)
         for text in trial.failed_tests:

@@ -18,7 +18,7 @@ from cli.output import json_option, say, say_json
 from warehouse import secrets
 from warehouse.errors import SettingsError, SluiceError
 from warehouse.settings import PREFIX, PROJECT_ROOT, Settings, settings
-from warehouse.words import did_you_mean
+from warehouse.words import counted, did_you_mean
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
 SECRETS = tuple(
@@ -41,6 +41,7 @@ class Finding:
     is_good: bool
     text: str
     remedy: str = ""
+    was_looked_at: bool = True
 
 
 @click.command()
@@ -52,22 +53,27 @@ def doctor(as_json: bool) -> None:
         say_json([vars(each) for each in findings])
     else:
         for each in findings:
-            say(
-                f"{'✓' if each.is_good else '✗'} {each.name}: {each.text}",
-                "" if each.is_good else "red",
-            )
+            sign = "✓" if each.is_good else "✗" if each.was_looked_at else "–"
+            say(f"{sign} {each.name}: {each.text}", "red" if sign == "✗" else "")
             if each.remedy:
                 say(f"    → {each.remedy}")
-    bad = sum(not each.is_good for each in findings)
+    bad = sum(each.was_looked_at and not each.is_good for each in findings)
     if bad:
-        raise SettingsError(f"{bad} fault(s) found.", remedy="Mend them in the order shown.")
+        remedy = "Mend them in the order shown." if bad > 1 else "Mend it as shown."
+        raise SettingsError(f"{counted(bad, 'fault')} found.", remedy=remedy)
 
 
 def examine() -> Iterator[Finding]:
+    said: dict[str, str] = {}
     for name, look in CHECKS:
         try:
             yield look(name)
         except SluiceError as error:
+            # What stands in the way of several is one fault.
+            first = said.setdefault(error.what, name)
+            if first != name:
+                yield Finding(name, False, f"not looked at (see {first})", was_looked_at=False)
+                continue
             yield Finding(name, False, error.what, error.remedy)
             if look is _settings:
                 # Everything that follows would say the same.
@@ -166,19 +172,23 @@ def _connectors(name: str) -> Finding:
 
 def _models(name: str) -> Finding:
     from catalog.catalog import load_catalog
+    from catalog.meta_keys import misspelt
+    from quality.gate_state import is_gated
 
     catalog = load_catalog(settings())
-    ownerless = [
-        each.key for each in catalog.datasets.values() if each.layer != "seeds" and not each.owner
-    ]
-    if ownerless:
-        return Finding(
-            name,
-            False,
-            f"without owner: {', '.join(ownerless)}",
-            "Say config.meta.owner in the YAML beside the model.",
-        )
-    return Finding(name, True, f"{len(catalog.datasets)} datasets, dbt parses")
+    known = catalog.datasets.values()
+    ownerless = (each.key for each in known if each.layer != "seeds" and not each.owner)
+    faults = [*(f"{each} has no owner" for each in ownerless), *map(str, misspelt(catalog))]
+    if faults:
+        remedy = "Correct config.meta in the YAML beside the model, or of the source."
+        return Finding(name, False, "\n    ".join(faults), remedy)
+    of_platform = sum(each.is_about_platform for each in known)
+    text = (
+        f"dbt parses: {len(known)} datasets, {len(known) - of_platform} of the company's and "
+        f"{of_platform} of the platform's own log; {sum(map(is_gated, known))} have a gate (seeds "
+        f"have none), {len(catalog.public())} are published"
+    )
+    return Finding(name, True, text)
 
 
 def _check_files(name: str) -> Finding:

@@ -10,7 +10,10 @@ from warehouse.settings import settings
 
 @click.group()
 def environment() -> None:
-    """One of several environments in one database (SLUICE_SCHEMA_PREFIX)."""
+    """One of several environments in one database.
+
+    SLUICE_SCHEMA_PREFIX names it.
+    """
 
 
 @environment.command()
@@ -18,7 +21,9 @@ def environment() -> None:
     "--yes", prompt="Its schemas, roles and files are gone for good. Go on?", help="Ask nothing."
 )
 def drop() -> None:
-    """Drop the schemas, roles and files of this environment; never of production.
+    """Drop schemas, roles and files of this environment.
+
+    Never of production.
 
     It is the one that SLUICE_SCHEMA_PREFIX names. A landing zone or backups elsewhere stay.
     """

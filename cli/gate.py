@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.moments import moment
 from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SettingsError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog, Dataset
     from quality.gate_state import GateState
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
 
 @click.group()
 def gate() -> None:
-    """Look at the gates; open, shut or accept one by hand, for a recorded reason."""
+    """Look at the gates, or take one in hand for a reason."""
 
 
 @gate.command("list")
@@ -64,7 +63,7 @@ def list_(only_closed: bool, as_json: bool) -> None:
 @click.option("--limit", type=int, default=10, show_default=True, help="Events at the most.")
 @json_option
 def show(dataset: str, limit: int, as_json: bool) -> None:
-    """One DATASET's gate: its checks as they were last evaluated, and what happened to it."""
+    """One DATASET's gate: its last checks, and its history."""
     from itertools import islice
 
     from quality import gate_log
@@ -80,7 +79,9 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
         return
     say(f"{state}", "" if state.is_open else "red")
     reach = catalog.descendants(found.key)
-    say(f"owner {found.owner or '–'} · tier {found.tier} · {len(reach)} dataset(s) read from it")
+    say(
+        f"owner {found.owner or '–'} · tier {found.tier} · read by {counted(len(reach), 'dataset')}"
+    )
     if state.checks:
         say()
         say_table(
@@ -97,6 +98,13 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
             ],
             numbers=["value"],
         )
+    for each in state.checks:
+        if rows := each.get("sample"):
+            say()
+            say(f"Some rows that “{each['name']}” is about, personal values masked:")
+            say_table([*rows[0]], [[*row.values()] for row in rows])
+    if not history:
+        return
     say()
     say_table(
         ["at", "state", "run", "because"],
@@ -118,10 +126,10 @@ def show(dataset: str, limit: int, as_json: bool) -> None:
 @click.option("--until", required=True, help="4h, 3d, or a moment: 2026-12-01T18:00 (UTC).")
 @by_option
 def open_(dataset: str, because: str, until: str, by: str) -> None:
-    """Let a closed DATASET pass for a while, whatever its checks say. For emergencies.
+    """Let a closed DATASET pass for a while. For emergencies.
 
-    It is recorded with your name, shown wherever the gate is, and ends by itself. What closed the
-    gate is looked at again afterwards.
+    Whatever its checks say. It is recorded with your name, shown wherever the gate is, and ends by
+    itself. What closed the gate is looked at again afterwards.
     """
     from quality import by_hand
 
@@ -136,7 +144,10 @@ def open_(dataset: str, because: str, until: str, by: str) -> None:
 @click.option("--because", required=True, help="Why these rows are right after all.")
 @by_option
 def accept(dataset: str, because: str, by: str) -> None:
-    """The rows that a source's DATASET closed on are right: do not look at them again."""
+    """Say that the rows a source's DATASET closed on are right.
+
+    They are not looked at again.
+    """
     from quality import by_hand
 
     found = _named(_states()[0], dataset)
@@ -149,25 +160,11 @@ def accept(dataset: str, because: str, by: str) -> None:
 @click.option("--because", required=True, help="What no check saw.")
 @by_option
 def close(dataset: str, because: str, by: str) -> None:
-    """Shut a DATASET's gate by hand; its next passing evaluation opens it."""
+    """Shut a DATASET's gate until it passes again."""
     from quality import by_hand
 
     found = _named(_states()[0], dataset)
     say(f"✓ {by_hand.close_by_hand(settings(), found.key, by, because)}")
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """`30m`, `4h`, `3d` from now, or an instant in UTC."""
-    span = re.fullmatch(r"\+?(\d+)\s*([mhd])", text.strip())
-    if span is not None:
-        return now + timedelta(**{UNITS[span.group(2)]: int(span.group(1))})
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"{text!r} is no moment.", remedy="Write 4h, 3d, or a moment: 2026-12-01T18:00."
-        ) from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _states() -> tuple[Catalog, Mapping[str, GateState]]:

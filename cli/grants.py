@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def grants() -> None:
-    """Compare the server's roles and rights with the policy, and make them so."""
+    """Compare roles and rights with the policy; make them so."""
 
 
 @grants.command()
@@ -38,7 +38,10 @@ def plan(as_json: bool) -> None:
 @grants.command()
 @json_option
 def apply(as_json: bool) -> None:
-    """Make roles and rights what the policy says; again and again changes nothing."""
+    """Make roles and rights what the policy says.
+
+    Again and again changes nothing.
+    """
     from warehouse.snapshot_rows import granting
     from warehouse.workshop import writing
 
@@ -55,7 +58,10 @@ def apply(as_json: bool) -> None:
 @grants.command()
 @json_option
 def verify(as_json: bool) -> None:
-    """Fail if the server's roles and rights are not what the policy says (an extra one, too)."""
+    """Fail if roles and rights are not what the policy says.
+
+    One too many is as wrong as one that is missing.
+    """
     from warehouse.snapshot_rows import granting
 
     found = granting.plan(settings(), _wanted())

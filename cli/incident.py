@@ -13,6 +13,7 @@ from cli.output import by_option, json_option, say, say_json, say_table
 from warehouse.clock import wall_clock
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 if TYPE_CHECKING:
     from serving.incidents import FactKind, Incident
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def incident() -> None:
-    """List incidents, look into one, and add what people know about it.
+    """Incidents: list, look into, add what people know.
 
     \b
     sluice incident list                         what is open
@@ -61,7 +62,7 @@ def list_(with_closed: bool, as_json: bool) -> None:
                 span(each.lasted(now)),
                 each.tier,
                 each.owner or "nobody",
-                f"{each.affected_dataset_count} datasets",
+                counted(each.affected_dataset_count, "dataset"),
                 each.acknowledged_by or "",
                 ("again: " if each.is_recurrence else "") + each.reason,
             )
@@ -76,7 +77,10 @@ def list_(with_closed: bool, as_json: bool) -> None:
 @click.argument("incident_id")
 @json_option
 def show(incident_id: str, as_json: bool) -> None:
-    """One incident whole: what, whom it affects, what consumers see, its timeline, the runbook."""
+    """One incident whole, with its timeline and runbook.
+
+    What happened, whom it affects, what consumers see.
+    """
     from serving.incidents import find
     from serving.timeline import stale_tables, timeline
 
@@ -110,7 +114,10 @@ def ack(incident_id: str, text: str, by: str) -> None:
 @click.argument("text")
 @by_option
 def note(incident_id: str, text: str, by: str) -> None:
-    """Add what you found out; notes are never edited, a later one says more."""
+    """Add what you found out.
+
+    Notes are never edited; a later one says more.
+    """
     _add("note", incident_id, text, by)
 
 
@@ -132,7 +139,10 @@ def cause(incident_id: str, text: str, by: str) -> None:
 )
 @by_option
 def postmortem(incident_id: str, to: Path | None, by: str) -> None:
-    """Write a postmortem to fill in: times, timeline, impact and questions are there."""
+    """Write a postmortem to fill in.
+
+    Times, timeline, impact and questions are there.
+    """
     from serving.incidents import find
     from serving.postmortem import write
     from serving.timeline import timeline
@@ -147,7 +157,9 @@ def postmortem(incident_id: str, to: Path | None, by: str) -> None:
 @click.option("--test", "trial", is_flag=True, help="Send a trial message to every channel.")
 @json_option
 def notify(trial: bool, as_json: bool) -> None:
-    """Tell what is due to whom it concerns; every publish does this by itself.
+    """Tell what is due to whom it concerns.
+
+    Every publish does this by itself.
 
     Who is told what, and where, stands in notifications.yml (docs/on_call.md).
     """
@@ -164,7 +176,7 @@ def notify(trial: bool, as_json: bool) -> None:
             say("Nothing is due: every state change has been told.")
     if told.failed:
         raise SluiceError(
-            f"{len(told.failed)} message(s) could not be sent.",
+            f"{counted(len(told.failed), 'message')} could not be sent.",
             remedy="They are tried again at the next publish; "
             "`sluice incident notify --test` tries every channel.",
         )
@@ -220,4 +232,4 @@ def _tell(found: Incident, moments: Sequence[Moment], stale: Sequence[StaleTable
 def _counted(count: int, word: str, names: Sequence[str]) -> str:
     if not count:
         return f"no {word}"
-    return f"{count} {word}{'s' if count != 1 else ''}: {', '.join(names)}"
+    return f"{counted(count, word)}: {', '.join(names)}"

@@ -14,7 +14,9 @@ from warehouse.settings import settings
 @click.option("--forget", is_flag=True, help="Forget how far SOURCE is read: begin anew next time.")
 @json_option
 def ingest(source: str | None, forget: bool, as_json: bool) -> None:
-    """Fetch what is new from every source that declares a connector, or from SOURCE, into landing.
+    """Fetch what is new from the sources into landing.
+
+    From each that declares a connector, or from SOURCE.
 
     `sluice run` does so before it loads. A connector whose variables are not set sleeps.
     docs/guides/sources.md says how each kind is declared.

@@ -6,8 +6,17 @@ from datetime import datetime
 
 import click
 
-from cli.output import as_of_option, json_option, records, say, say_json, say_table
+from cli.output import (
+    as_of_option,
+    json_option,
+    records,
+    say,
+    say_json,
+    say_table,
+)
+from warehouse.errors import SettingsError
 from warehouse.settings import settings
+from warehouse.words import counted, did_you_mean
 
 
 @click.group()
@@ -16,23 +25,46 @@ def metrics() -> None:
 
 
 @metrics.command("list")
+@click.argument("words", nargs=-1)
+@click.option("--owner", help="Only those that they answer for.")
 @json_option
-def list_(as_json: bool) -> None:
-    """Every metric: what it means, how it may be asked, who owns it."""
+def list_(words: tuple[str, ...], owner: str | None, as_json: bool) -> None:
+    """The metrics, or those that hold all WORDS.
+
+    Words are looked for in a metric's name, label and description.
+    """
     from serving import metrics as engine
 
-    found = engine.list_metrics(settings())
+    known = engine.list_metrics(settings())
+    owners = {each.owner for each in known}
+    if owner is not None and owner not in owners:
+        raise SettingsError(
+            f"No metric is {owner}'s.{did_you_mean(owner, owners)}",
+            remedy=f"Owners are {', '.join(sorted(owners))}.",
+        )
+    found = [
+        each
+        for each in known
+        if owner in (None, each.owner)
+        and all(
+            word.lower() in f"{each.name} {each.label} {each.description}".lower() for word in words
+        )
+    ]
     if as_json:
         say_json([vars(each) for each in found])
         return
+    if not found:
+        say(f"None of {counted(len(known), 'metric')} is about that: `sluice metrics list`.")
+        return
     say_table(
-        ["metric", "type", "owner", "grains", "what it is"],
+        ["metric", "unit", "owner", "grains", "what it is"],
         [
-            (each.name, each.type, each.owner, ", ".join(each.grains), each.description)
+            (each.name, each.unit, each.owner, ", ".join(each.grains), each.description)
             for each in found
         ],
     )
-    say("\nAsk one:  sluice metrics query mrr --by month")
+    say()
+    say(f"Ask one:  sluice metrics query {found[0].name} --by {found[0].grains[0]}")
 
 
 @metrics.command()
@@ -62,25 +94,38 @@ def query(
     as_of: str | None,
     as_json: bool,
 ) -> None:
-    """Ask one or more metrics, by time and dimension, with structured filters only."""
+    """Ask metrics, by time and dimension.
+
+    Filters are structured: no SQL is taken.
+    """
     from serving import metrics as engine
     from serving.conditions import Condition
     from serving.published import snapshot_as_of
 
+    where = [Condition.parse(each) for each in conditions]
+    as_of_snapshot = snapshot_as_of(settings(), as_of)
     answer = engine.query(
         settings(),
         names,
         group_by,
-        where=[Condition.parse(each) for each in conditions],
+        where=where,
         start=start.date() if start else None,
         end=end.date() if end else None,
         order=order,
         limit=limit,
-        snapshot_id=snapshot_as_of(settings(), as_of),
+        snapshot_id=as_of_snapshot,
     )
     if as_json:
         say_json(records(answer.columns, answer.rows))
     elif answer.rows:
-        say_table(answer.columns, answer.rows)
+        units = {each.name: each.unit for each in engine.described(settings(), names)}
+        headings = [
+            f"{column} ({units[column]})" if units.get(column) else column
+            for column in answer.columns
+        ]
+        say_table(headings, answer.rows)
     else:
-        say("No row fits: ask for other times, or look at the values of what is filtered by.")
+        known = engine.values(settings(), names, where, as_of_snapshot)
+        say("No row fits." if known else "No row fits: ask for other times.")
+        for dimension, of_it in known.items():
+            say(f"  {dimension} is one of {', '.join(of_it)}")

@@ -78,7 +78,7 @@ def source(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Look at what the source NAME sends, and propose contract, staging models and checks.
+    """Look at what NAME sends; propose contract, models, checks.
 
     Give files, a URL or tables of a database; on a terminal it asks for a file. What it proposes
     is shown as a diff before it is written. docs/guides/new_source.md goes through it.

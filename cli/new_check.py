@@ -35,7 +35,7 @@ KINDS = ("rows", "completeness", "values", "range", "uniqueness", "freshness")
 def check(
     dataset: str | None, columns: tuple[str, ...], kinds: tuple[str, ...], dry_run: bool, yes: bool
 ) -> None:
-    """Look at a dataset as it is today, and propose checks that its gate then asks.
+    """Look at a dataset, and propose checks for its gate.
 
     Each is tried first: it must hold today, and it must fail on a copy that was spoilt for it.
     What its file declares already is not proposed again.

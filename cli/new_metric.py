@@ -56,7 +56,7 @@ NEEDS = {
 @dry_run_option
 @yes_option
 def metric(name: str | None, dry_run: bool, yes: bool, **given: Any) -> None:
-    """Write the metric NAME into the semantic layer, and ask it once.
+    """Write the metric NAME into the YAML, and ask it once.
 
     It is made of measures and metrics that are there; or, with --from, of a published table, whose
     semantic model it joins or begins.

@@ -59,7 +59,9 @@ def model(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Write the first version of the model NAME: SQL, YAML, tests, and checks if it is public.
+    """Write the model NAME: SQL, YAML, tests, checks.
+
+    Checks are written if it is public.
 
     dim_… and fct_… are curated, other names are marts. It has all columns of what it reads, as
     they are described and classified there: take out what is not needed, and add your logic.

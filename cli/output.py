@@ -12,8 +12,8 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from cli.tables import indented, laid_out
 from warehouse.person import speaker
 
 by_option = click.option(
@@ -48,19 +48,27 @@ def say_json(value: Any) -> None:
 def say_table(
     headings: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()
 ) -> None:
-    right = set(numbers)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        # On a narrow terminal the last column gives way: it is the sentence that explains.
-        table.add_column(
-            heading,
-            justify="right" if heading in right else "left",
-            no_wrap=heading != headings[-1],
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(escape(_shown(value)) for value in row))
-    console().print(table)
+    """Numbers stand at the right: where a column holds nothing else, or `numbers` says so."""
+    to, rows = console(), [*rows]
+    cells = [[_shown(value) for value in row] for row in rows]
+    right = {*numbers, *(each for n, each in enumerate(headings) if _are_numbers(rows, n))}
+    for number, line in enumerate(laid_out(headings, cells, width=_width(), right=right)):
+        to.print(escape(line), style=None if number else "bold", soft_wrap=True)
+
+
+def say_below(text: str) -> None:
+    """What belongs to the line before."""
+    for line in indented(text, _width()):
+        console().print(escape(line), soft_wrap=True)
+
+
+def _width() -> int | None:
+    return console().width if sys.stdout.isatty() else None
+
+
+def _are_numbers(rows: Sequence[Sequence[Any]], column: int) -> bool:
+    there = [row[column] for row in rows if row[column] is not None]
+    return bool(there) and all(type(each) in (int, float, Decimal) for each in there)
 
 
 def records(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Mapping[str, Any]]:

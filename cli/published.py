@@ -13,13 +13,16 @@ from warehouse.settings import settings
 
 @click.group()
 def published() -> None:
-    """List the published snapshots, look into one, switch back to one, or keep one."""
+    """Snapshots: list, look into, switch back to, or keep one."""
 
 
 @published.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """The snapshots that are kept, newest first; * marks the one that consumers see."""
+    """The snapshots that are kept, newest first.
+
+    * marks the one that consumers see.
+    """
     from warehouse import retention, snapshots
     from warehouse.clock import wall_clock
 
@@ -68,7 +71,10 @@ def list_(as_json: bool) -> None:
 @click.argument("snapshot", required=False)
 @json_option
 def show(snapshot: str | None, as_json: bool) -> None:
-    """The tables of a SNAPSHOT (default: the current one), and the state each of them shows."""
+    """The tables of a SNAPSHOT, and which state each shows.
+
+    Without one, of the current snapshot.
+    """
     from warehouse import snapshots
 
     found = snapshots.show(settings(), snapshot) if snapshot else snapshots.current(settings())
@@ -99,7 +105,10 @@ def show(snapshot: str | None, as_json: bool) -> None:
 @click.argument("after", required=False)
 @json_option
 def diff(before: str, after: str | None, as_json: bool) -> None:
-    """What changed in the tables from snapshot BEFORE to AFTER (default: the current one)."""
+    """What changed from snapshot BEFORE to AFTER.
+
+    AFTER is the current one, unless it is said.
+    """
     from warehouse import snapshots
     from warehouse.differences import differences
 
@@ -132,7 +141,10 @@ def diff(before: str, after: str | None, as_json: bool) -> None:
 @published.command()
 @click.argument("snapshot")
 def rollback(snapshot: str) -> None:
-    """Switch consumers to an earlier SNAPSHOT, in one atomic step; the next publish goes on."""
+    """Switch consumers to an earlier SNAPSHOT.
+
+    It is one atomic step; the next publish goes forward again.
+    """
     from warehouse.switching import roll_back
     from warehouse.workshop import writing
 
@@ -170,7 +182,10 @@ def pin(snapshot: str, because: str, by: str, until: datetime | None) -> None:
 @published.command()
 @click.argument("snapshot")
 def unpin(snapshot: str) -> None:
-    """Take the pin off a SNAPSHOT: the next publish decides whether it stays."""
+    """Take the pin off a SNAPSHOT.
+
+    The next publish decides whether it stays.
+    """
     from warehouse import retention
 
     found = retention.unpin(settings(), snapshot)

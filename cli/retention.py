@@ -19,13 +19,16 @@ SHOWN = 20
 
 @click.group()
 def retention() -> None:
-    """Let landed files and raw rows go by the policy in the sources' YAML."""
+    """Let landed files and raw rows go by the sources' policy."""
 
 
 @retention.command()
 @json_option
 def plan(as_json: bool) -> None:
-    """Show file by file what `apply` would let go, and what stays and why; change nothing."""
+    """Show what `apply` would let go; change nothing.
+
+    File by file, and what stays although it is old, and why.
+    """
     found = _planned()
     if as_json:
         say_json({name: [vars(each) for each in items] for name, items in vars(found).items()})
@@ -37,7 +40,9 @@ def plan(as_json: bool) -> None:
 @retention.command()
 @json_option
 def apply(as_json: bool) -> None:
-    """Let it go: rows leave raw, files leave landing, the ledger keeps its line of each.
+    """Let it go: rows leave raw, files leave landing.
+
+    The ledger keeps its line of each.
 
     Every run that publishes does the same. One that was interrupted is carried on.
     """
@@ -67,7 +72,10 @@ def apply(as_json: bool) -> None:
 @click.option("--because", required=True, help="Why the loss is right.")
 @by_option
 def accept(model: str, because: str, by: str) -> None:
-    """Take the loss of rows that only MODEL still has: it may be built whole without them."""
+    """Take the loss of rows that only MODEL still has.
+
+    It may be built whole without them then.
+    """
     from catalog.catalog import load_catalog
     from ingestion.retention.removal import LOG_KIND, forget_seal
     from warehouse import platform_log

@@ -12,6 +12,7 @@ import click
 from cli.output import json_option, say, say_json
 from warehouse.errors import GateClosedError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 
 @click.command()
@@ -25,7 +26,9 @@ from warehouse.settings import settings
 @click.option("--all", "everything", is_flag=True, help="Build everything, due or not.")
 @json_option
 def run(selection: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Load what has landed, build, check and publish what is due (or a selection, or --all).
+    """Load, build, check and publish what is due.
+
+    A selection, or --all, is built whether it is due or not.
 
     Due is what would have other rows now: its inputs, its definition or the day have changed.
 
@@ -54,7 +57,8 @@ def run_and_report(
     def report(text: str) -> None:
         if not quiet:
             elapsed = time.monotonic() - started
-            say(f"  {elapsed:6.1f}s  {text}", "red" if text.startswith("✗") else "")
+            shown = text.replace("\n", "\n" + " " * 11)
+            say(f"  {elapsed:6.1f}s  {shown}", "red" if text.startswith("✗") else "")
             sys.stdout.flush()
 
     outcome = start(selection, report=report, everything=everything)
@@ -74,7 +78,7 @@ def run_and_report(
 @click.option("--quarantine", is_flag=True, help="Only rows in quarantine, by today's contract.")
 @json_option
 def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
-    """Load again from landing: a whole SOURCE, or (--quarantine) the rows it could not read.
+    """Load again from landing: a SOURCE, or what is in quarantine.
 
     Landing keeps every byte, so a replay needs nothing from the source and gives the same rows.
     """
@@ -91,7 +95,7 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
             replayed = replay_quarantine(settings(), connection, source)
             told = [vars(each) for each in replayed]
             lines = [
-                f"{each.source}.{each.entity}: {each.accepted} row(s) understood now, "
+                f"{each.source}.{each.entity}: {counted(each.accepted, 'row')} understood now, "
                 f"{each.still_bad} still not"
                 for each in replayed
             ]
@@ -106,7 +110,7 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
                 for entity, each in result.entities.items()
             ]
             lines = [
-                f"{source}.{entity}: {each.files:,} files, {each.rows:,} rows, "
+                f"{source}.{entity}: {counted(each.files, 'file')}, {counted(each.rows, 'row')}, "
                 f"{each.quarantined} quarantined"
                 for entity, each in result.entities.items()
             ]

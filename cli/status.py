@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,12 +13,21 @@ from cli.output import json_option, say, say_json, say_table
 from warehouse.clock import as_of
 from warehouse.errors import LockedError
 from warehouse.settings import settings
+from warehouse.words import counted
+
+if TYPE_CHECKING:
+    from serving.incidents import Summary
+
+LONGEST = 160
+"""So much of a closed gate's reason is a line of a list; `sluice gate show` has the whole."""
+_GATE = re.compile(r"gate (?P<key>\S+) is \w+( since [\d :-]+ UTC)?:")
+_NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 
 
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """What is published and since when, which gates are closed, what is in quarantine."""
+    """What is published, what is closed, what is in quarantine."""
     found = {
         "as_of": as_of(settings()),
         "published": _published(),
@@ -28,7 +39,7 @@ def status(as_json: bool) -> None:
         "connectors": _connectors(),
     }
     if as_json:
-        say_json(found)
+        say_json({**found, "incidents": vars(found["incidents"])})
     else:
         _print(found)
 
@@ -87,7 +98,7 @@ def _gates() -> dict[str, Any]:
     }
 
 
-def _incidents() -> str:
+def _incidents() -> Summary:
     from serving.incidents import summary
 
     return summary(settings())
@@ -151,6 +162,23 @@ def _print_connectors(found: list[dict[str, Any]]) -> None:
     )
 
 
+def shortly(reason: str, shut: Collection[str]) -> str:
+    """Why a table is stale, each gate by its name: why that is shut stands in the gates' list."""
+    return "; ".join(_named(each, shut) for each in _NEXT_GATE.split(reason))
+
+
+def _named(reason: str, shut: Collection[str]) -> str:
+    blamed = _GATE.match(reason)
+    if blamed is None:
+        return _in_a_line(reason)
+    return f"{blamed[0]} …" if blamed["key"] in shut else f"{blamed[0]} … (it is open now)"
+
+
+def _in_a_line(reason: str) -> str:
+    text = " ".join(reason.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
+
+
 def _print(found: dict[str, Any]) -> None:
     now = found["as_of"]
     published = found["published"]
@@ -166,12 +194,16 @@ def _print(found: dict[str, Any]) -> None:
         at = published["published_at"]
         say(
             f"Published: snapshot {published['snapshot']}, {at:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{published['tables']} tables, {len(published['stale'])} stale"
+            f"{counted(published['tables'], 'table')}, {len(published['stale'])} stale"
         )
         if published["stale"]:
+            shut = [each["dataset"] for each in found["gates"]["shut"]]
             say_table(
                 ["stale table", "as it was at", "because"],
-                [(each["table"], each["since"], each["because"]) for each in published["stale"]],
+                [
+                    (each["table"], each["since"], shortly(each["because"], shut))
+                    for each in published["stale"]
+                ],
             )
             if any("older than what it reads" in each["because"] for each in published["stale"]):
                 say("What is older than what it reads is built by the next `sluice run`.")
@@ -182,6 +214,7 @@ def _print(found: dict[str, Any]) -> None:
         f"{gates['never_built']} never built"
     )
     if gates["shut"]:
+        reasons = [_in_a_line(each["because"]) for each in gates["shut"]]
         say_table(
             ["closed", "since", "owner", "tier", "reaches", "because"],
             [
@@ -190,12 +223,14 @@ def _print(found: dict[str, Any]) -> None:
                     each["since"],
                     each["owner"],
                     each["tier"],
-                    f"{each['reaches']} datasets",
-                    each["because"],
+                    counted(each["reaches"], "dataset"),
+                    "as above" if reason in reasons[:number] else reason,
                 )
-                for each in gates["shut"]
+                for number, (each, reason) in enumerate(zip(gates["shut"], reasons, strict=True))
             ],
         )
+        if any(each.endswith("…") for each in reasons):
+            say(f"`sluice gate show {gates['shut'][0]['dataset']}` says the whole of it.")
     if gates["opened_by_hand"]:
         say("Opened by hand: their checks say no, somebody says yes.", "yellow")
         say_table(
@@ -205,7 +240,7 @@ def _print(found: dict[str, Any]) -> None:
                 for each in gates["opened_by_hand"]
             ],
         )
-    if found["incidents"]:
+    if found["incidents"].open:
         say(f"Incidents: {found['incidents']}", "red")
     say()
     quarantine = found["quarantine"]
@@ -214,7 +249,7 @@ def _print(found: dict[str, Any]) -> None:
     elif not quarantine:
         say("Quarantine: empty")
     else:
-        say("Quarantine (rows received and not understood; `sluice replay --quarantine` retries):")
+        say("Quarantine (rows received and not understood; `sluice quarantine show` shows them):")
         say_table(
             ["source", "entity", "rows", "files", "since", "mostly because"],
             [

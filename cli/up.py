@@ -22,7 +22,10 @@ PREFERRED_PORT = 3000
 @click.command()
 @click.option("--port", type=int, help="Default: 3000, or a free one where 3000 is taken.")
 def up(port: int | None) -> None:
-    """Start Dagster's UI and daemon, on a free port that is printed; Ctrl-C stops both."""
+    """Start Dagster's UI and daemon; Ctrl-C stops both.
+
+    On a free port, which is printed.
+    """
     from orchestration.running import prepare_dagster_home
 
     home = prepare_dagster_home(settings())

@@ -12,6 +12,7 @@ import click
 from cli.output import say
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT
+from warehouse.words import counted
 
 Texts = Mapping[PurePosixPath, str]
 """By a file's place in the repository, what is to stand in it."""
@@ -89,7 +90,7 @@ def write(texts: Texts, prove: Callable[[], None] | None = None, root: Path = PR
     except BaseException:
         _restore(before)
         raise
-    say(f"✓ {len(texts)} file{'s' if len(texts) > 1 else ''} written")
+    say(f"✓ {counted(len(texts), 'file')} written")
 
 
 def _restore(before: Mapping[Path, bytes | None]) -> None:

@@ -18,7 +18,7 @@ from ingestion.withdrawal import repetitions, withdraw
 from warehouse import platform_log, structure
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
-from warehouse.errors import SluiceError
+from warehouse.errors import WRONG_USE, SluiceError
 from warehouse.settings import Settings
 from warehouse.workshop import connect, transaction
 
@@ -63,6 +63,7 @@ def set_aside(
         raise SluiceError(
             f"{path} is not in the landing zone {settings.landing_url}.",
             remedy="Name it as the refusal does: <source>/<entity>/<date>/<file>.",
+            exit_code=WRONG_USE,
         )
     if connection is not None:
         return _record(settings, connection, path, because)

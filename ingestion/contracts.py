@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 import yaml
 
 from ingestion.retention.policy import KEEPS_ALL, Retention, said_wrongly
-from warehouse.errors import ContractError
+from warehouse.errors import WRONG_USE, ContractError
 from warehouse.schemas import IN_YAML, called
 from warehouse.settings import Settings
+from warehouse.words import did_you_mean
 
 Format = Literal["jsonl", "csv", "parquet"]
 OnDrift = Literal["evolve", "quarantine", "freeze"]
@@ -106,6 +107,22 @@ def contracts_dir(settings: Settings) -> Path:
 
 def read_contracts(settings: Settings) -> Contracts:
     return read_contracts_in(contracts_dir(settings))
+
+
+def contracts_of(settings: Settings, source: str) -> Mapping[str, Contract]:
+    """By entity; a source that is unknown is answered with the nearest."""
+    known = read_contracts(settings)
+    if source not in known:
+        raise unknown_source(source, known)
+    return known[source]
+
+
+def unknown_source(source: str, known: Iterable[str]) -> ContractError:
+    return ContractError(
+        f"There is no contract for the source {source}.{did_you_mean(source, known)}",
+        remedy=f"There is one for {', '.join(sorted(known))}; `sluice new source` writes one.",
+        exit_code=WRONG_USE,
+    )
 
 
 def read_contracts_in(folder: Path) -> Contracts:

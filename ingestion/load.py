@@ -10,7 +10,7 @@ from typing import Final
 import duckdb
 
 from ingestion.aside import set_aside, settle
-from ingestion.contracts import Contract, read_contracts
+from ingestion.contracts import Contract, contracts_of, read_contracts
 from ingestion.desk import Desk, desk_before
 from ingestion.inspection import Inspected, Numbered, Refusal, passing_by
 from ingestion.landing import Landing
@@ -32,7 +32,6 @@ from ingestion.taking import Taken
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
 from warehouse.crash_points import crash_point
-from warehouse.errors import ContractError
 from warehouse.settings import Settings
 from warehouse.workshop import transaction
 
@@ -70,12 +69,7 @@ def load_source(
 ) -> LoadResult:
     """Load what a source landed since the last time; bad data is in the result, never raised."""
     started = time.monotonic()
-    contracts = read_contracts(settings).get(source)
-    if contracts is None:
-        raise ContractError(
-            f"There is no contract for the source {source}.",
-            remedy=f"Write dbt_project/models/raw/{source}.yml; app.yml shows how.",
-        )
+    contracts = contracts_of(settings, source)
     with explained(settings):
         ensure_raw_tables(connection, {source: contracts})
         settle(settings, connection)

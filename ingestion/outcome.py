@@ -17,6 +17,7 @@ from warehouse import platform_log, troubles
 from warehouse.connection import EngineError
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 LOG_KIND: Final = "loads"
 
@@ -50,7 +51,7 @@ class LoadResult:
             first = self.refused[0]
             return f"{self.source}: refused {first.file}: {first.reason}"
         return (
-            f"{self.source}: {self.files:,} files, {self.rows:,} rows, "
+            f"{self.source}: {counted(self.files, 'file')}, {counted(self.rows, 'row')}, "
             f"{self.quarantined:,} quarantined"
         )
 

@@ -23,7 +23,7 @@ from ingestion.ledger import registered
 from ingestion.naming import is_id, personal_by_name, plain_name
 from ingestion.profile import ColumnProfile, Profile, find_key, profile_column
 from warehouse.connection import literal, named
-from warehouse.errors import SluiceError
+from warehouse.errors import WRONG_USE, SluiceError
 
 # Enough to see what a source is like; more would only take longer.
 ROWS_AT_MOST: Final = 500_000
@@ -48,7 +48,9 @@ class Received:
 def look_at_file(path: Path) -> Received:
     """Profile a file of any kind that a drop takes."""
     if not path.is_file():
-        raise SluiceError(f"There is no file {path}.", remedy="Name a file that exists.")
+        raise SluiceError(
+            f"There is no file {path}.", remedy="Name a file that exists.", exit_code=WRONG_USE
+        )
     try:
         return _looked_at(path)
     except (UnreadableError, OSError, EOFError, csv.Error, duckdb.Error) as error:

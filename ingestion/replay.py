@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from ingestion.aside import settle
-from ingestion.contracts import Contract, read_contracts
+from ingestion.contracts import Contract, contracts_of
 from ingestion.desk import Desk, desk_before
 from ingestion.inspection import Inspected, Numbered, Refusal
 from ingestion.landing import Landing
@@ -33,7 +33,6 @@ from ingestion.survey import survey_again
 from ingestion.taking import Taken
 from warehouse.clock import wall_clock
 from warehouse.connection import Connection
-from warehouse.errors import ContractError
 from warehouse.settings import Settings
 from warehouse.workshop import transaction
 
@@ -54,7 +53,7 @@ def replay_source(
     of files that landing has let go by its retention stay as they are.
     """
     started, now = time.monotonic(), now or wall_clock()
-    contracts = _contracts(settings, source)
+    contracts = contracts_of(settings, source)
     landing = Landing(settings)
     with explained(settings):
         ensure_raw_tables(connection, {})
@@ -103,16 +102,6 @@ def _vanished(accounted: Set[str], known: Mapping[str, Known]) -> list[Refusal]:
         for path, file in known.items()
         if path not in accounted and file.status != WITHDRAWN
     ]
-
-
-def _contracts(settings: Settings, source: str) -> Mapping[str, Contract]:
-    contracts = read_contracts(settings).get(source)
-    if contracts is None:
-        raise ContractError(
-            f"There is no contract for the source {source}.",
-            remedy=f"Write dbt_project/models/raw/{source}.yml; app.yml shows how.",
-        )
-    return contracts
 
 
 def _rebuild(

@@ -16,6 +16,7 @@ from ingestion.ledger import LOADED, SCHEMA, WITHDRAWN, Known, known_files, set_
 from warehouse.connection import Connection
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 
 @dataclass
@@ -64,7 +65,7 @@ def reasons_to_load(
     if not has_ledger(connection):
         return dict.fromkeys(sources, "nothing of it was loaded yet")
     found = {
-        source: f"{len(files)} file{'s' if len(files) > 1 else ''} to be loaded"
+        source: f"{counted(len(files), 'file')} to be loaded"
         for source, files in pending(settings, connection, sources).items()
         if files
     }

@@ -17,6 +17,7 @@ from quality import gate
 from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, shown
 from warehouse.settings import settings
+from warehouse.words import counted
 from warehouse.workshop import connect
 
 CHECK = "gate"
@@ -55,7 +56,8 @@ def gate_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetChecksD
         shut = [each for each in evaluations if not each.is_open]
         sign = "✗" if shut else "✓"
         count = sum(len(each.checks) for each in evaluations)
-        say(context, f"{sign} gate {branch.name}: {count} checks on {len(evaluations)} datasets")
+        checks, datasets = counted(count, "check"), counted(len(evaluations), "dataset")
+        say(context, f"{sign} gate {branch.name}: {checks} on {datasets}")
         for each in shut:
             say(context, f"    shut: {each.key}: {each.reason}")
         for each in evaluations:

@@ -20,6 +20,7 @@ from quality.evaluation import closed
 from warehouse import builds
 from warehouse.clock import last_day
 from warehouse.settings import settings
+from warehouse.words import counted
 from warehouse.workshop import connect
 
 
@@ -65,7 +66,8 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
                 allow_retries=False,
             )
         note = f", {result.quarantined:,} quarantined" if result.quarantined else ""
-        say(context, f"✓ load {source}: {result.files:,} files, {result.rows:,} rows{note}")
+        came = f"{counted(result.files, 'file')}, {counted(result.rows, 'row')}"
+        say(context, f"✓ load {source}: {came}{note}")
         for dataset in branch.datasets:
             if dataset.key not in chosen:
                 continue

@@ -50,16 +50,15 @@ class Plan:
         return not self.candidates
 
     def __str__(self) -> str:
+        total = f"the company's {self.total} datasets"
         if self.is_idle:
-            return f"✓ 0 of {self.total} datasets are due: nothing has come, nothing has changed"
+            return f"✓ 0 of {total} are due: nothing has come, nothing has changed"
         reasons = sorted(self.found.reasons, key=lambda each: LAYERS.index(each[0].split(".")[0]))
         first = [f"{key}: {why}" for key, why in reasons]
         more = f"; {len(first) - 3} more" if len(first) > 3 else ""
         follow = len(self.candidates) - len(first)
         beside = f"; {follow} that read them may follow" if follow else ""
-        return (
-            f"{len(first)} of {self.total} datasets are due ({'; '.join(first[:3])}{more}){beside}"
-        )
+        return f"{len(first)} of {total} are due ({'; '.join(first[:3])}{more}){beside}"
 
 
 def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | None:

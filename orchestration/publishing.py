@@ -19,6 +19,7 @@ from quality import downstream, gate
 from warehouse import backfills, publish
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
+from warehouse.words import counted
 from warehouse.workshop import connect
 
 STEP = "publish"
@@ -77,7 +78,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
 def _stop_if_any(leaking: Mapping[str, KeptBack]) -> None:
     if leaking:
         raise dg.Failure(
-            f"{len(leaking)} public dataset(s) are kept back: `sluice check` shows the way to "
-            "where each column comes from, and what to do.",
+            f"Kept back: {counted(len(leaking), 'public dataset')}. `sluice check` shows the way "
+            "to where each column comes from, and what to do.",
             allow_retries=False,
         )

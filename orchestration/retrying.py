@@ -14,6 +14,7 @@ from orchestration.writer import RETRIES
 from warehouse import platform_log
 from warehouse.errors import ContractError, SettingsError
 from warehouse.settings import settings
+from warehouse.words import counted
 
 Context = TypeVar("Context", dg.AssetExecutionContext, dg.AssetCheckExecutionContext)
 Event = TypeVar("Event")
@@ -61,7 +62,7 @@ def _tell(context: Context, name: str, error: Exception, before: int) -> None:
 def _log_retried(name: str, before: int) -> None:
     event = {
         "what": "retried",
-        "because": f"{name} crashed {before} time(s) before",
+        "because": f"{name} crashed {counted(before, 'time')} before",
         "row_count": 0,
     }
     platform_log.append(settings(), "heals", [event])

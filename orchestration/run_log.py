@@ -81,7 +81,7 @@ def log_models(
                     "seconds": round(node.seconds, 4),
                     "row_count": node.rows,
                     "materialized": catalog[key].materialized,
-                    "message": "" if node.status == "success" else node.message,
+                    "message": "" if node.status == "success" else " ".join(node.message.split()),
                 }
             )
     platform_log.append(settings, MODELS, events)

@@ -19,6 +19,7 @@ from warehouse.connection import Connection
 from warehouse.settings import Settings
 from warehouse.structure import exists
 from warehouse.versions import BOOKS
+from warehouse.words import counted
 
 LOG_KIND: Final = "heals"
 
@@ -37,7 +38,7 @@ class Hole:
         days = f"{first}" if first == last else f"{len(self.days)} days ({first} to {last})"
         if self.built_rows == self.held_rows == 0:
             return f"{days} had been read and never built"
-        return f"{days} held {self.held_rows:,} rows where {self.built_rows:,} were built"
+        return f"{days} held {counted(self.held_rows, 'row')} where {self.built_rows:,} were built"
 
 
 def ask_for_holes(

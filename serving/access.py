@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from warehouse import platform_log
@@ -35,11 +35,23 @@ def log_access(
 ) -> str | None:
     """Log it, and say of which snapshot: the one that is read is the one that the log names."""
     wanted = snapshot_id or current_id(settings)
+    _append(settings, reader, tables, {"snapshot_id": wanted})
+    return wanted
+
+
+def log_quarantine_access(settings: Settings, reader: Reader, datasets: Sequence[str]) -> None:
+    """As `log_access`, of rows that were never published."""
+    _append(settings, reader, datasets, {})
+
+
+def _append(
+    settings: Settings, reader: Reader, tables: Sequence[str], more: Mapping[str, str | None]
+) -> None:
     event = {
         "event": "privileged_read",
         "by": reader.name,
         "because": reader.because,
-        "snapshot_id": wanted,
+        **more,
         "tables": list(tables),
     }
     try:
@@ -49,4 +61,3 @@ def log_access(
             f"Nothing was read: that {reader.name} reads it could not be logged ({error}).",
             remedy="Let this process write to the landing zone's folder platform/access.",
         ) from error
-    return wanted

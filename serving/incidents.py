@@ -17,7 +17,7 @@ from serving.published import fetch, nearest, open_published, published_tables
 from warehouse import platform_log, snapshots
 from warehouse.clock import wall_clock
 from warehouse.connection import NO_SUCH_COLUMN
-from warehouse.errors import SluiceError
+from warehouse.errors import WRONG_USE, SluiceError
 from warehouse.settings import Settings
 
 TABLE: Final = "platform_incidents"
@@ -118,38 +118,57 @@ def find(settings: Settings, prefix: str) -> Incident:
     if found:
         listed = ", ".join(f"{each.incident_id} ({each.dataset_name})" for each in found[:5])
         raise IncidentError(
-            f"{len(found)} incidents begin with {prefix}: {listed}.", remedy="Give more of the id."
+            f"{len(found)} incidents begin with {prefix}: {listed}.",
+            remedy="Give more of the id.",
+            exit_code=WRONG_USE,
         )
     close = nearest(prefix, [each.incident_id for each in known])
     raise IncidentError(
         f"There is no incident {prefix}.",
         remedy=(f"Did you mean {' or '.join(close)}? " if close else "")
         + "`sluice incident list --all` lists every one.",
+        exit_code=WRONG_USE,
     )
 
 
 def add_fact(settings: Settings, incident: Incident, fact: FactKind, by: str, text: str) -> None:
     if fact != "acknowledged" and not text.strip():
         raise IncidentError(
-            f"The {fact} of {incident.incident_id} is empty.", remedy="Say it in a sentence."
+            f"The {fact} of {incident.incident_id} is empty.",
+            remedy="Say it in a sentence.",
+            exit_code=WRONG_USE,
         )
     event = {"incident_id": incident.incident_id, "fact": fact, "by": by, "text": text.strip()}
     platform_log.append(settings, KIND, [event])
 
 
-def summary(settings: Settings) -> str:
-    """One line for a status page; empty while nothing is open."""
-    now = wall_clock()
+@dataclass(frozen=True)
+class Summary:
+    """The open incidents in one line; the worst has the lowest tier."""
+
+    open: int
+    worst_tier: int | None
+    oldest_opened_at: datetime | None
+    not_acknowledged: int
+
+    def __str__(self) -> str:
+        if self.oldest_opened_at is None:
+            return "none open"
+        lasted = span((wall_clock() - self.oldest_opened_at).total_seconds())
+        unseen = f", {self.not_acknowledged} not acknowledged" if self.not_acknowledged else ""
+        return (
+            f"{self.open} open, worst tier {self.worst_tier}, the oldest for {lasted}{unseen}"
+            " (`sluice incident list`)"
+        )
+
+
+def summary(settings: Settings) -> Summary:
     known = [each for each in published_incidents(settings) if each.is_open]
-    if not known:
-        return ""
-    oldest = max(known, key=lambda each: each.lasted(now))
-    unseen = sum(each.acknowledged_at is None for each in known)
-    worst = min(each.tier for each in known)
-    return (
-        f"{len(known)} open, worst tier {worst}, the oldest for {span(oldest.lasted(now))}"
-        + (f", {unseen} not acknowledged" if unseen else "")
-        + " (`sluice incident list`)"
+    return Summary(
+        len(known),
+        min((each.tier for each in known), default=None),
+        min((each.opened_at for each in known), default=None),
+        sum(each.acknowledged_at is None for each in known),
     )
 
 

@@ -19,6 +19,9 @@ from warehouse.clock import as_of, wall_clock
 from warehouse.connection import ENGINE_ERRORS, NO_SUCH_COLUMN, NO_SUCH_TABLE, Connection
 from warehouse.settings import Settings
 
+MOST_VALUES = 20
+"""So many values of a dimension are told; of more, nobody reads the list."""
+
 
 def list_metrics(settings: Settings) -> list[Metric]:
     semantics = load_semantics(settings)
@@ -71,6 +74,7 @@ def query(
             f"{str(error).splitlines()[0]}",
             remedy="`sluice run` builds and publishes what is newer than the snapshot; "
             "`sluice status` says whether a closed gate keeps it back.",
+            exit_code=1,
         ) from error
     except ENGINE_ERRORS as error:
         raise QueryError(
@@ -81,6 +85,43 @@ def query(
     finally:
         if on is None:
             connection.close()
+
+
+def described(settings: Settings, names: Sequence[str]) -> list[Metric]:
+    semantics = load_semantics(settings)
+    return [describe(semantics, name) for name in names]
+
+
+def values(
+    settings: Settings,
+    metrics: Sequence[str],
+    where: Sequence[Condition],
+    snapshot_id: str | None = None,
+) -> dict[str, list[str]]:
+    """By dimension that is compared with a value: the values it has, to answer one that has none.
+
+    Nothing of a dimension with many, or of one that has the value that was asked for.
+    """
+    found: dict[str, list[str]] = {}
+    for condition in where:
+        wanted = condition.value if isinstance(condition.value, list) else [condition.value]
+        known = _values(settings, metrics, condition.dimension, snapshot_id)
+        if 0 < len(known) <= MOST_VALUES and known.isdisjoint(map(str, wanted)):
+            found[condition.dimension] = sorted(known)
+    return found
+
+
+def _values(
+    settings: Settings, metrics: Sequence[str], dimension: str, snapshot_id: str | None
+) -> set[str]:
+    coarsest = described(settings, metrics)[0].grains[-1]
+    group_by = dict.fromkeys((coarsest, *described(settings, metrics)[0].requires, dimension))
+    try:
+        answer = query(settings, metrics, list(group_by), snapshot_id=snapshot_id, quietly=True)
+    except QueryError:
+        # A time, or what cannot be grouped by: nothing to choose from.
+        return set()
+    return {str(row[answer.columns.index(dimension)]) for row in answer.rows} - {"None"}
 
 
 def key_figures(settings: Settings) -> list[KeyFigure]:

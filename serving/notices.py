@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from serving.incidents import Incident, span
 from serving.timeline import StaleTable
+from warehouse.words import counted
 
 Transition = Literal["opened", "acknowledged", "closed"]
 TRANSITIONS: tuple[Transition, ...] = ("opened", "acknowledged", "closed")
@@ -127,7 +128,7 @@ def _kept(stale: Sequence[StaleTable]) -> list[str]:
 def _counted(word: str, count: int, names: Sequence[str]) -> str:
     if not count:
         return f"no {word} below it"
-    return f"{count} {word}{'s' if count != 1 else ''}" + (f": {_some(names)}" if names else "")
+    return counted(count, word) + (f": {_some(names)}" if names else "")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from warehouse import platform_log
 from warehouse.alone import alone
 from warehouse.clock import wall_clock
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 KIND: Final = "notifications"
 # Two processes would tell everything twice.
@@ -55,7 +56,7 @@ class Told:
             *(f"✓ told {each.channel}: {_named(each)}" for each in self.sent),
             *(
                 f"✗ {each.channel} was not told of {_named(each)}: {each.message} "
-                f"({each.attempts} attempt{'s' if each.attempts != 1 else ''})"
+                f"({counted(each.attempts, 'attempt')})"
                 for each in self.failed
             ),
             *(f"✗ {each.channel} waits for the next run: {_named(each)}" for each in self.waiting),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any, Final
 
 from sqlglot import Dialect, Token, TokenType
@@ -70,12 +69,9 @@ def _only_what_is_published(connection: Connection, tokens: list[Token]) -> None
             f" ('{VIEWS.word}', '{VIEWS}', 'pg_catalog', 'information_schema')"
         ).fetchall()
     }
-    for token, after in pairwise(tokens):
+    for token, after, table in zip(tokens, tokens[1:], [*tokens[2:], tokens[-1]], strict=False):
         if after.token_type == TokenType.DOT and token.text in others:
-            raise QueryError(
-                f"Only what is published is answered, and {token.text} is not.",
-                remedy="`show tables` lists the published tables.",
-            )
+            raise answers.not_published(token.text, table.text, tables(connection))
 
 
 def explained(connection: Connection, error: Exception) -> QueryError:
@@ -90,6 +86,7 @@ def explained(connection: Connection, error: Exception) -> QueryError:
         return QueryError(
             "The query took too long and was ended.",
             remedy="Ask for less, or raise SLUICE_QUERY_SECONDS.",
+            exit_code=1,
         )
     if state == "25006":
         return answers.no_read(text.partition("execute ")[2].partition(" in ")[0] or "writing")

@@ -162,8 +162,10 @@ def _dimension(
     stated = ", ".join(sorted(known)) or "none"
     raise QueryError(
         f"There is no dimension {text} for {names}.",
-        remedy=did_you_mean(text, [*dimensions, *GRAINS], fallback="")
-        + f" Dimensions: {stated}; grains: {', '.join(_common_grains(asked))}.",
+        remedy=(
+            did_you_mean(text, [*dimensions, *GRAINS], fallback="")
+            + f" Dimensions: {stated}; grains: {', '.join(_common_grains(asked))}."
+        ).strip(),
     )
 
 

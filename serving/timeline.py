@@ -11,6 +11,7 @@ from typing import Any
 from serving.incidents import Incident
 from warehouse import platform_log, snapshots
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 # What a step logs follows the moment that it speaks of.
 SLACK = timedelta(seconds=5)
@@ -94,7 +95,9 @@ def _loads(incident: Incident, events: Iterable[Mapping[str, Any]]) -> Iterator[
         elif event.get("row_count") or event.get("quarantined_count"):
             quarantined = event.get("quarantined_count") or 0
             note = f", {quarantined:,} quarantined" if quarantined else ""
-            yield Moment(at, "load", f"{entity}: {event.get('row_count') or 0:,} rows {what}{note}")
+            yield Moment(
+                at, "load", f"{entity}: {counted(event.get('row_count') or 0, 'row')} {what}{note}"
+            )
 
 
 def _gate(incident: Incident, events: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:

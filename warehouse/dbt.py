@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse import masks, postgres
 from warehouse.clock import as_of
-from warehouse.engine_words import engine_message
+from warehouse.engine_words import engine_lines, placed
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT, Settings
 
@@ -34,7 +34,7 @@ _running: list[Settings] = []
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What dbt says of one model, seed or test."""
+    """What dbt says of one model, seed or test; where it marks a place, in several lines."""
 
     unique_id: str
     status: str
@@ -120,7 +120,7 @@ def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, st
             manifest=_manifest(settings),
             on_event=None,
         )
-    outcome = _outcome(result, ("compile",))
+    outcome = _outcome(settings, result, ("compile",))
     if not outcome.success:
         broken = next((each.message for each in outcome.nodes if each.status == "error"), "")
         raise SluiceError(
@@ -167,7 +167,7 @@ def _invoke(
     on_event: Callable[[Any], None] | None,
 ) -> Outcome:
     result = _result(settings, command, manifest=manifest, on_event=on_event)
-    return _outcome(result, tuple(command))
+    return _outcome(settings, result, tuple(command))
 
 
 def _result(
@@ -254,7 +254,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:
+def _outcome(settings: Settings, result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:
     error = str(result.exception) if result.exception is not None else ""
     nodes: list[NodeResult] = []
     for item in getattr(result.result, "results", None) or ():
@@ -266,10 +266,22 @@ def _outcome(result: dbtRunnerResult, command: tuple[str, ...]) -> Outcome:
             NodeResult(
                 unique_id=item.node.unique_id,
                 status=str(item.status),
-                message=engine_message(item.message or ""),
+                message=_told(settings, item.node, item.message or ""),
                 failures=int(item.failures or 0),
                 seconds=float(item.execution_time or 0.0),
                 rows=int(rows) if isinstance(rows, int) and rows >= 0 else None,
             )
         )
     return Outcome(bool(result.success), tuple(nodes), error, command)
+
+
+def _told(settings: Settings, node: Any, message: str) -> str:
+    """The engine's complaint, and where in the model's file, or the compiled one, it is."""
+    compiled = getattr(node, "compiled_path", None)
+    if not compiled:
+        return engine_lines(message)
+    return placed(
+        engine_lines(message),
+        (f"{settings.dbt_project_dir.name}/{node.original_file_path}", node.raw_code or ""),
+        (os.path.relpath(compiled, settings.own_dir.parent), node.compiled_code or ""),
+    )

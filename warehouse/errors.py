@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+WRONG_USE = 2
+"""The exit code of a wrong option, of a name that nothing bears, of a question without sense."""
+
 
 class SluiceError(Exception):
-    """Something a person can mend: what happened, where, and what to do next."""
+    """Something a person can mend: what happened, where, and what to do next.
+
+    The exit code is the class's, unless what was asked for is what is wrong: WRONG_USE.
+    """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, remedy: str = "") -> None:
+    def __init__(self, what: str, *, remedy: str = "", exit_code: int | None = None) -> None:
+        if exit_code is not None:
+            self.exit_code = exit_code
         self.what = what
         self.remedy = remedy
         super().__init__(f"{what}\n  → {remedy}" if remedy else what)
@@ -17,7 +25,7 @@ class SluiceError(Exception):
 class SettingsError(SluiceError):
     """The set-up is wrong (exit code 2, like a wrong option)."""
 
-    exit_code = 2
+    exit_code = WRONG_USE
 
 
 class LockedError(SluiceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 
 from warehouse import platform_log, snapshots
-from warehouse.errors import PublishError
+from warehouse.errors import WRONG_USE, PublishError
 from warehouse.settings import Settings
 
 SWITCHES = ("published", "rolled_back")
@@ -17,19 +17,28 @@ def snapshot_at(settings: Settings, wanted: str) -> str:
         return wanted
     moment = _moment(wanted)
     if moment is None:
-        # Not a moment: then an id that is not kept, and `show` says which are.
+        if not snapshots.is_id(wanted):
+            raise PublishError(
+                f"{wanted!r} is neither a time nor a snapshot's id.",
+                remedy="Write a day (2026-03-31: its end), a time in UTC (2026-03-31T12:00), or an "
+                "id: `sluice published list`.",
+                exit_code=WRONG_USE,
+            )
+        # An id that is not kept: `show` says which are.
         return snapshots.show(settings, wanted).snapshot_id
     seen = _seen_at(settings, moment)
     if seen is None:
         raise PublishError(
             f"Nothing was published yet at {moment:%Y-%m-%d %H:%M:%S} UTC.",
             remedy="Ask for a later moment; `sluice published list` shows what is kept.",
+            exit_code=WRONG_USE,
         )
     if seen not in snapshots.ids(settings):
         raise PublishError(
             f"At {moment:%Y-%m-%d %H:%M:%S} UTC consumers saw snapshot {seen}, which is not kept.",
             remedy="`sluice published list` shows what is kept. SLUICE_KEEP_DAYS keeps one "
             "snapshot a day for longer, `sluice published pin` keeps one of them.",
+            exit_code=WRONG_USE,
         )
     return seen
 

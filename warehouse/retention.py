@@ -13,7 +13,7 @@ from warehouse import platform_log, snapshots
 from warehouse.clock import wall_clock
 from warehouse.crash_points import crash_point
 from warehouse.disk import sync
-from warehouse.errors import PublishError
+from warehouse.errors import WRONG_USE, PublishError
 from warehouse.settings import Settings
 from warehouse.switching import exclusive, explained
 from warehouse.targets import on_postgres
@@ -69,6 +69,7 @@ def unpin(settings: Settings, snapshot_id: str) -> Pin:
             raise PublishError(
                 f"Snapshot {snapshot_id} is not pinned (pinned: {listed}).",
                 remedy="`sluice published list` shows which are, and why.",
+                exit_code=WRONG_USE,
             )
         with explained(settings, f"{snapshot_id} is not pinned any more"):
             _remove(settings, snapshot_id)

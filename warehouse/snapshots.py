@@ -8,6 +8,7 @@ neither wait for it nor change what it sees, even when its file is no longer kep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from typing import Literal
 import duckdb
 
 from warehouse.connection import Connection, literal
-from warehouse.errors import PublishError
+from warehouse.errors import WRONG_USE, PublishError
 from warehouse.settings import Settings
 from warehouse.targets import on_postgres
 
 KIND = "publishes"
 SUFFIX = ".duckdb"
+_ID = re.compile(r"\d{8}-\d{6}(-\d+)?")
 TableState = Literal["fresh", "stale", "absent"]
 STATES_TABLE = "published._snapshot"
 
@@ -278,8 +280,19 @@ def foreign(path: Path) -> PublishError:
     )
 
 
+def is_id(text: str) -> bool:
+    return bool(_ID.fullmatch(text))
+
+
 def gone(snapshot_id: str, kept: Iterable[str]) -> PublishError:
+    if not is_id(snapshot_id):
+        return PublishError(
+            f"{snapshot_id!r} is no snapshot's id.",
+            remedy="`sluice published list` shows the ids: 20261125-065220-567847 is one.",
+            exit_code=WRONG_USE,
+        )
     return PublishError(
         f"Snapshot {snapshot_id} is not kept (kept: {', '.join(kept) or 'none'}).",
         remedy="Choose one of these, or raise SLUICE_KEEP_SNAPSHOTS to keep more.",
+        exit_code=WRONG_USE,
     )

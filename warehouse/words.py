@@ -1,4 +1,4 @@
-"""Words that people mistype, and which they may have meant."""
+"""Words: how many of them, and which one somebody who mistyped it may have meant."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ import difflib
 from collections.abc import Iterable
 
 ALIKE = 0.6
+NEARLY = 0.9
+
+
+def counted(count: int, word: str) -> str:
+    """`1 file`, `1,204 files`."""
+    return f"{count:,} {word if count == 1 else f'{word}s'}"
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> list[str]:
     """The known words that are spelled most like this one, the likeliest first."""
     spelled = {each.lower(): each for each in sorted(known)}
     near = difflib.get_close_matches(word.lower(), spelled, n=count, cutoff=ALIKE)
-    return [spelled[each] for each in near]
+    # Beside one that is nearly the same word, others that are far off only distract.
+    least = NEARLY * _likeness(word, near[0]) if near else 0
+    return [spelled[each] for each in near if _likeness(word, each) >= least]
+
+
+def _likeness(word: str, known: str) -> float:
+    return difflib.SequenceMatcher(None, known, word.lower()).ratio()
 
 
 def did_you_mean(word: str, known: Iterable[str], count: int = 1) -> str:

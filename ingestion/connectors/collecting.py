@@ -25,6 +25,7 @@ from ingestion.connectors.words import CollectorEntity, CollectorSource
 from ingestion.landing import ORIGINALS
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 
 def collect(
@@ -111,7 +112,7 @@ def _retry(stream: Stream, entity: str, taxonomy: Taxonomy, fetched: Fetched) ->
         with delivery.batch(entity, "retried", "jsonl") as into:
             into.writelines(good)
         fetched.add(entity, files=1, rows=len(good))
-        fetched.notes.append(f"{len(good):,} rejected event(s) are understood now")
+        fetched.notes.append(f"understood now: {counted(len(good), 'rejected event')}")
     stream.commit(delivery, {"taxonomy": taxonomy.fingerprint, "landed": landed})
 
 

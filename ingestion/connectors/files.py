@@ -24,6 +24,7 @@ from ingestion.connectors.outcome import Fetched, Report
 from ingestion.connectors.words import FilesEntity, FilesSource
 from ingestion.contracts import Contract
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 # What lands together: a kill costs at most the fetching of so much.
 _FILES_A_COMMIT: Final = 500
@@ -48,7 +49,7 @@ def fetch_files(settings: Settings, connector: Connector, report: Report) -> Fet
     whole = set(drop.complete(together, listed))
     if len(whole) < len(set(together)):
         fetched.notes.append(
-            f"{len(set(together)) - len(whole)} file(s) are not complete yet: next time"
+            f"not complete yet: {counted(len(set(together)) - len(whole), 'file')}; next time"
         )
     for name, entity in entities.items():
         files = [file for file in wanted[name] if file in whole]
@@ -172,4 +173,4 @@ def _note_strangers(
     ]
     if strangers:
         shown = ", ".join(strangers[:3]) + (" …" if len(strangers) > 3 else "")
-        fetched.notes.append(f"{len(strangers)} file(s) match no pattern: {shown}")
+        fetched.notes.append(f"of no pattern: {counted(len(strangers), 'file')}, {shown}")

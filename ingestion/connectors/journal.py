@@ -25,6 +25,7 @@ from warehouse.alone import alone_or_refused
 from warehouse.clock import wall_clock
 from warehouse.disk import sync
 from warehouse.settings import Settings
+from warehouse.words import counted
 
 REJECTED: Final = ".rejected"
 _GOOD, _BAD = "jsonl", "rejected"
@@ -178,7 +179,7 @@ class Journal:
             if segment.reasons:
                 total = sum(segment.reasons.values())
                 shown = ", ".join(f"{why} ({n})" for why, n in segment.reasons.most_common(3))
-                fetched.notes.append(f"{total:,} event(s) were rejected: {shown}")
+                fetched.notes.append(f"rejected: {counted(total, 'event')}, {shown}")
             self._landed(fetched)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
+
+from warehouse.words import counted
 
 LOG_KIND: Final = "fetches"
 
@@ -48,8 +51,8 @@ class Fetched:
         return sum(each.rows for each in self.entities.values())
 
     def __str__(self) -> str:
-        rows = f", {self.rows:,} rows" if self.rows else ""
-        return f"{self.source}: {self.files:,} files{rows} landed"
+        rows = f", {counted(self.rows, 'row')}" if self.rows else ""
+        return f"{self.source}: {counted(self.files, 'file')}{rows} landed"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,6 @@ class Standing:
     kind: str
     state: str
     cursors: Mapping[str, str] = field(default_factory=dict)
-    lag: str = ""
-    last_at: str = ""
-    problem: str = ""
+    lag: str | None = None
+    last_at: datetime | None = None
+    problem: str | None = None

@@ -10,7 +10,7 @@ from ingestion.connectors.declaration import Connector, read_connectors
 from ingestion.connectors.delivery import Stream
 from ingestion.connectors.outcome import LOG_KIND, Standing
 from warehouse.errors import ContractError
-from warehouse.platform_log import read_newest_first
+from warehouse.platform_log import logged_at, read_newest_first
 from warehouse.settings import Settings
 
 # So many events back is looked for the last word of each source.
@@ -41,8 +41,8 @@ def _standing(settings: Settings, connector: Connector, last: Mapping[str, Any] 
         state=f"sleeps: {', '.join(missing)} not set" if missing else "awake",
         cursors=cursors,
         lag=_lag(last),
-        last_at=str(last["logged_at"])[:19].replace("T", " ") if last else "",
-        problem=str(last["reason"]) if last and last["outcome"] in ("failed", "problem") else "",
+        last_at=logged_at(last) if last else None,
+        problem=str(last["reason"]) if last and last["outcome"] in ("failed", "problem") else None,
     )
 
 
@@ -53,9 +53,9 @@ def streams_of(connector: Connector) -> tuple[str, ...]:
     return () if connector.kind == "collector" else tuple(connector.entities)
 
 
-def _lag(last: Mapping[str, Any] | None) -> str:
+def _lag(last: Mapping[str, Any] | None) -> str | None:
     held = (last or {}).get("lag_bytes")
-    return f"{held / 1024**2:,.1f} MB of its log" if held is not None else ""
+    return f"{held / 1024**2:,.1f} MB of its log" if held is not None else None
 
 
 def _in_words(kind: str, cursor: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from ingestion.contracting.reach import Judged, judged
 from ingestion.contracting.rules import Verdict, worst
 from ingestion.contracts import contracts_dir
 from warehouse.clock import wall_clock
-from warehouse.errors import ContractError
+from warehouse.errors import WRONG_USE, ContractError
 from warehouse.settings import PROJECT_ROOT, Settings
 
 # Says in a commit that those whom a break reaches know of it: `Breaks-contract: crm.leads`.
@@ -70,6 +70,7 @@ def judge(
             raise ContractError(
                 f"There is no contract for the source {source}, neither before nor now.",
                 remedy=f"There is one for {', '.join(sorted(by_source(after)))}.",
+                exit_code=WRONG_USE,
             )
         before, after = _of(before, [source]), _of(after, [source])
     found = differences(before, after, wall_clock().date())

@@ -19,7 +19,7 @@ from ingestion.ledger import SCHEMA, ensure_ledger
 from ingestion.load import Unloadable, batch_of, load_files
 from ingestion.raw import create_raw_table
 from warehouse.clock import wall_clock
-from warehouse.errors import ContractError
+from warehouse.errors import WRONG_USE, ContractError
 from warehouse.settings import Settings
 
 
@@ -55,7 +55,11 @@ class Proof:
 def prove(file: Path, contract: Contract, *, show: int = 20) -> Proof:
     """The first `show` bad rows are told, all of them counted."""
     if not file.is_file():
-        raise ContractError(f"There is no file {file}.", remedy="Name the data file to test.")
+        raise ContractError(
+            f"There is no file {file}.",
+            remedy="Name the data file to test.",
+            exit_code=WRONG_USE,
+        )
     with TemporaryDirectory(prefix="sluice-") as folder, _in_memory(contract) as connection:
         house = Settings(data_dir=Path(folder), landing=str(Path(folder) / "landing"))
         landed = _landed(Path(house.landing_url), file, contract)
@@ -111,7 +115,9 @@ def contract_for(file: Path, contract_file: Path, entity: str | None) -> Contrac
     """The named entity's, else the only one, else by how the file's name begins."""
     if not contract_file.is_file():
         raise ContractError(
-            f"There is no contract {contract_file}.", remedy="Name a source YAML: --contract FILE."
+            f"There is no contract {contract_file}.",
+            remedy="Name a source YAML: --contract FILE.",
+            exit_code=WRONG_USE,
         )
     found: Mapping[str, Contract] = {
         each.name: each

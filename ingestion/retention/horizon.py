@@ -10,6 +10,7 @@ from ingestion.retention.policy import Part
 from ingestion.retention.protection import late_batches
 from warehouse.connection import Connection
 from warehouse.structure import exists
+from warehouse.words import counted
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Horizon:
         begun = f"; {self.unfinished} files are marked and still there" if self.unfinished else ""
         return (
             f"{self.part} of {self.entity} is gone until {self.until} "
-            f"({self.files:,} files, {self.rows:,} rows){begun}{late}"
+            f"({counted(self.files, 'file')}, {counted(self.rows, 'row')}){begun}{late}"
         )
 
 

@@ -26,6 +26,7 @@ from warehouse.errors import SluiceError
 from warehouse.settings import Settings
 from warehouse.structure import exists
 from warehouse.versions import BOOKS
+from warehouse.words import counted
 from warehouse.workshop import transaction
 
 LOG_KIND = "loads"
@@ -47,8 +48,8 @@ class Removed:
     def __str__(self) -> str:
         of_landing = f", {self.size / 1e6:,.1f} MB" if self.part == "landing" else ""
         return (
-            f"{self.part} of {self.source}.{self.entity}: {self.files:,} files, "
-            f"{self.rows:,} rows{of_landing}, received until {self.until}"
+            f"{self.part} of {self.source}.{self.entity}: {counted(self.files, 'file')}, "
+            f"{counted(self.rows, 'row')}{of_landing}, received until {self.until}"
         )
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from platform_under_test import Demo, Sluice, sluice_in
+from click.testing import CliRunner
+from platform_under_test import Demo, sluice_in
 
+from cli.doctor import CHECKS
 from cli.main import sluice as root
+
+NARROW = 62
+"""So much room a terminal of 80 columns leaves to a command's first sentence."""
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -30,6 +36,8 @@ def test_every_command_says_what_it_does(path: tuple[str, ...]) -> None:
         assert isinstance(command, click.Group)
         command = command.commands[name]
     assert command.help and len(command.help) > 20
+    short = command.get_short_help_str(NARROW)
+    assert not short.endswith("..."), f"In a list of commands this is cut: {short}"
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name not in {"help", "limit", "seed"}:
             plain = parameter.help or isinstance(parameter.type, click.Choice)
@@ -51,6 +59,10 @@ def test_status_says_what_is_published_closed_and_quarantined(demo: Demo) -> Non
     assert status["gates"]["shut"] == [] and status["gates"]["never_built"] == 0
     assert status["published"]["stale"] == [] and status["published"]["tables"] > 20
     assert status["quarantine"] and status["writer"] is None
+    assert status["incidents"] == {
+        "open": 0, "worst_tier": None, "oldest_opened_at": None, "not_acknowledged": 0,
+    }  # fmt: skip
+    assert [each["last_at"] for each in status["connectors"]] == [None] * 4
     text = demo.sluice("status").stdout
     assert "Published: snapshot" in text and "0 closed" in text
 
@@ -67,32 +79,69 @@ def test_query_answers_as_table_json_and_csv(demo: Demo) -> None:
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("select * from finance_mrr_dayly", "finance_mrr_daily"),
+        ("select * from finance_mrr_dayly", "Did you mean finance_mrr_daily?"),
+        ("select * from raw_billing.payments", "sluice quarantine show billing"),
+        ("select * from raw_ledger.quarantine", "sluice quarantine list"),
+        ("select * from curated.fct_payments", "curated is not published"),
         ("drop table finance_mrr_daily", "read"),
         ("select * from read_csv('/etc/passwd')", ""),
     ],
 )
 def test_query_refuses_in_plain_words(demo: Demo, sql: str, said: str) -> None:
-    answer = demo.sluice("query", sql, code=1)
+    answer = demo.sluice("query", sql, code=2)
     assert said in answer.stderr and "Traceback" not in answer.stderr and "→" in answer.stderr
 
 
-def test_roll_back_switches_consumers(own_demo: Sluice) -> None:
-    own_demo("simulate", "--next-day")
-    own_demo("run", "--select", "source:crm+")
-    kept: Any = own_demo.json("published", "list")
-    newest, older = kept[0], kept[1]
-    assert newest["is_current"] and not older["is_current"]
-    own_demo("published", "rollback", older["snapshot_id"])
-    now: Any = own_demo.json("status")
-    assert now["published"]["snapshot"] == older["snapshot_id"]
-    assert "changed" in own_demo("published", "diff", older["snapshot_id"],
-                                 newest["snapshot_id"]).stdout  # fmt: skip
+def test_metrics_are_found_by_words_and_answer_with_their_units(demo: Demo) -> None:
+    listed: Any = demo.sluice.json("metrics", "list", "churn", "rate", "--owner", "finance")
+    assert {each["name"] for each in listed} == {"logo_churn_rate", "revenue_churn_rate"}
+    assert "None of " in demo.sluice("metrics", "list", "no-such-word").stdout
+    assert "Did you mean finance?" in demo.sluice("metrics", "list", "--owner", "finanz",
+                                                  code=2).stderr  # fmt: skip
+    asked = ("metrics", "query", "mrr", "nrr", "--by", "month")
+    heading = demo.sluice(*asked).stdout.splitlines()[0]
+    assert " ".join(heading.split()) == "month mrr (USD) nrr (ratio)"
+
+
+@pytest.mark.parametrize(
+    ("metric", "condition", "says"),
+    [
+        ("mrr", "plan=temm", "  plan is one of business, enterprise, starter, team"),
+        ("mrr", "plan in temm,tim", "  plan is one of business, enterprise, starter, team"),
+        # It must be grouped by step, and by week at the finest.
+        ("funnel_step_rate", "step=foo", "  step is one of integration_connected, "),
+        ("mrr", "plan=team", ""),
+    ],
+)
+def test_an_answer_without_rows_says_which_values_there_are(
+    demo: Demo, metric: str, condition: str, says: str
+) -> None:
+    grain = "month" if metric == "mrr" else "week"
+    told = demo.sluice("metrics", "query", metric, "--by", grain, "--where", condition,
+                       *([] if says else ["--end", "1999-01-01"])).stdout  # fmt: skip
+    assert told.startswith("No row fits") and says in told
+    assert ("is one of" in told) is bool(says)
 
 
 def test_doctor_finds_a_sound_set_up_sound(demo: Demo) -> None:
     findings: Any = demo.sluice.json("doctor")
     assert [each["name"] for each in findings if not each["is_good"]] == []
+
+
+def test_one_fault_that_stops_several_looks_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SLUICE_TARGET", "postgres")
+    monkeypatch.setenv("SLUICE_POSTGRES", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setattr(
+        "cli.doctor.CHECKS",
+        [each for each in CHECKS if each[0] in ("workshop", "published", "telemetry")],
+    )
+    told = CliRunner().invoke(root, ["doctor"])
+    assert told.output.count("    → ") == 1 and "✗ workshop: " in told.output
+    assert "– published: not looked at (see workshop)" in told.output
+    assert "✓ telemetry" in told.output and "1 fault found." in str(told.exception)
 
 
 def test_doctor_names_a_wrong_setting_and_its_remedy(tmp_path: Path) -> None:
@@ -101,8 +150,13 @@ def test_doctor_names_a_wrong_setting_and_its_remedy(tmp_path: Path) -> None:
     assert "SLUICE_KEEP_SNAPSHOTS" in text and "many" in text and "Traceback" not in text
 
 
-def test_before_anything_is_there_each_command_says_how_to_begin(tmp_path: Path) -> None:
+def test_before_anything_is_there_each_command_says_how_to_begin(
+    demo: Demo, tmp_path: Path
+) -> None:
     empty = sluice_in(tmp_path)
+    # All but what dbt has parsed, which takes seconds to do again.
+    shutil.copytree(demo.sluice.settings.dbt_target_path, empty.settings.dbt_target_path)
+    assert "sluice run" in empty("quarantine", "list", code=2).stderr
     assert "sluice run" in empty("published", "list").stdout
     asked = empty("query", "select 1", code=1)
     assert "sluice run" in asked.stderr
@@ -112,5 +166,13 @@ def test_before_anything_is_there_each_command_says_how_to_begin(tmp_path: Path)
 
 def test_wrong_use_ends_with_2_and_names_the_choice(demo: Demo) -> None:
     told = demo.sluice("run", "--select", "finance_mrr_dayly", code=2)
-    assert "Did you mean" in told.stderr and "finance_mrr_daily" in told.stderr
+    assert "Did you mean finance_mrr_daily?" in told.stderr
+    for words, meant in (
+        (("run", "--select", "source:biling"), "billing"),
+        (("run", "--select", "layer:mart"), "marts"),
+        (("replay", "biling"), "billing"),
+        (("metrics", "query", "mrrr"), "mrr"),
+    ):
+        assert f"Did you mean {meant}" in demo.sluice(*words, code=2).stderr
+    assert "neither a time" in demo.sluice("query", "select 1", "--as-of", "soon", code=2).stderr
     assert demo.sluice("simulate", "--defect", "none-such", code=2).stderr

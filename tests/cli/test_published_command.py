@@ -77,7 +77,7 @@ def test_a_query_as_of_a_snapshot_or_a_time_is_answered_from_what_was_seen_then(
     assert json.loads(run(*count, "--as-of", made[0]).output) == [{"orders": 1}]
     later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
     assert json.loads(run(*count, "--as-of", later).output) == [{"orders": 2}]
-    run("published", "rollback", made[0])
+    assert f"✓ Consumers see snapshot {made[0]}" in run("published", "rollback", made[0]).output
     assert json.loads(run(*count, "--as-of", later).output) == [{"orders": 1}]
     earlier = (first - timedelta(minutes=1)).isoformat()
     refused = run(*count, "--as-of", earlier)
@@ -97,3 +97,8 @@ def test_snapshots_are_listed_shown_and_compared(made: list[str]) -> None:
     assert f"Snapshot {made[0]}, published " in shown and "orders" in shown
     [orders] = json.loads(run("published", "diff", made[0], "--json").output)
     assert (orders["rows_before"], orders["rows_after"], orders["same_content"]) == (1, 2, False)
+    assert "changed" in run("published", "diff", *made).output
+    for words in (("rollback", "nope"), ("diff", "a", "b"), ("show", "20200101-000000-000001")):
+        refused = run("published", *words).exception
+        assert isinstance(refused, SluiceError) and refused.exit_code == 2
+        assert ("no snapshot's id" in refused.what) == (words[0] != "show"), refused.what

@@ -100,7 +100,10 @@ def test_every_decision_and_runbook_is_reached_from_its_list() -> None:
             assert each.name == "README.md" or each in listed, f"{page} does not list {each.name}"
 
 
-READING = ("query", "metrics", "status", "published list", "published show", "doctor")
+READING = (
+    *("query", "metrics", "status", "published list", "published show", "doctor"),
+    *("quarantine list", "quarantine show"),
+)
 
 
 def test_every_question_that_the_documents_ask_is_answered(

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from both_targets import BOTH
-from dock import Dock, json_lines, order
+from dock import Dock, json_lines, looked_at, order
 
 from ingestion.load import LoadResult, load_source, set_aside
+from ingestion.quarantine import Sought, causes, waiting_rows
+from warehouse.clock import wall_clock
 from warehouse.errors import LockedError, SluiceError
 from warehouse.settings import PROJECT_ROOT
 from warehouse.workshop import connect
@@ -98,6 +101,25 @@ def test_each_row_that_breaks_the_contract_is_quarantined_with_its_reason(dock: 
     ]
     assert result.quarantined == 9
     assert dock.column("select quarantined_count from raw_ledger.batches") == [9]
+    assert told(dock, Sought("shop", "orders"))[:3] == [
+        ("amount", "amount is not a decimal(18,2)", 2),
+        (None, "the line is JSON, but no object", 2),
+        ("item_count", "item_count is not a bigint", 1),
+    ]  # fmt: skip
+    assert told(dock, Sought(reason="NOT A DATE")) == [
+        ("shipped_on", "shipped_on is not a date", 1)
+    ]
+    assert told(dock, Sought("press")) == told(dock, Sought(since=wall_clock())) == []
+
+
+def told(dock: Dock, sought: Sought) -> list[tuple[str | None, str, int]]:
+    """By cause, how many rows wait; the rows themselves are as many."""
+    with closing(looked_at(dock.settings)) as connection:
+        found = causes(connection, sought)
+        rows = waiting_rows(connection, sought, 100)
+    assert len(rows) == sum(each.rows for each in found)
+    assert all(sought.reason.lower() in each.reason for each in rows)
+    return [(each.column, each.reason, each.rows) for each in found]
 
 
 def test_csv_rows_with_too_few_or_too_many_fields_are_quarantined(dock: Dock) -> None:

@@ -94,7 +94,7 @@ def test_old_files_leave_landing_and_are_known_when_they_come_again(dock: Dock) 
     assert (event["entity"], event["file_count"], event["row_count"]) == ("orders", 1, 2)
     with closing(connect(dock.settings)) as connection:
         assert [str(each) for each in horizons(connection)] == [
-            "landing of shop.orders is gone until 2025-03-01 (1 files, 2 rows)"
+            "landing of shop.orders is gone until 2025-03-01 (1 file, 2 rows)"
         ]
     for again in ("2025-03-01", "2025-04-09"):
         land_on(dock, again, "a", "o1", "o2")

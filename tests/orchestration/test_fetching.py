@@ -153,7 +153,7 @@ def test_the_collector_stops_in_order_and_what_it_took_is_in_landing(here: Setti
     connection.request("POST", "/v1/events", json.dumps([event]), {"X-Write-Key": "a-key-of-ours"})
     assert json.loads(connection.getresponse().read())["accepted"] == 1
     server.terminate()
-    assert "1 files, 1 rows landed" in server.stdout.read()
+    assert "1 file, 1 row landed" in server.stdout.read()
     server.wait()
     [landed] = Path(here.landing_url, "events", "events").glob("*/*.jsonl")
     assert json.loads(landed.read_text())["event_id"] == "e1"

@@ -77,7 +77,7 @@ HOLES = {
     "insert into staging.stg_clicks values (99, '2025-01-04'), (99, '2025-01-04')":
         "2025-01-04 held 2 rows where 0 were built",
     "insert into staging.stg_clicks values (99, '2019-12-31')":
-        "2019-12-31 held 1 rows where 0 were built",
+        "2019-12-31 held 1 row where 0 were built",
     "update platform.progress set position = 5": "2025-01-05 had been read and never built",
 }  # fmt: skip
 

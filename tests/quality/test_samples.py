@@ -17,7 +17,7 @@ from quality import gate
 from quality.evaluate import evaluate
 from quality.evaluation import Evaluation
 from quality.masking import masked_in_query
-from warehouse.engine_words import engine_message
+from warehouse.engine_words import engine_lines, engine_message, placed
 from warehouse.settings import Settings
 
 pytest_plugins = ["gated_company"]
@@ -214,6 +214,25 @@ def test_an_engines_words_about_a_value_are_kept_and_the_value_is_not() -> None:
     assert engine_message("Got 3 results, configured to fail if != 0") == (
         "Got 3 results, configured to fail if != 0"
     )
+
+
+def test_a_fault_in_a_models_sql_keeps_its_lines_and_names_the_file() -> None:
+    said = engine_lines(
+        'Runtime Error in model x (models/x.sql)\n  Parser Error: syntax error at or near "frm"'
+        "\n  \n  LINE 12: frm months\n           ^^^"
+    )
+    marked = 'Parser Error: syntax error at or near "frm"\nLINE 12: frm months\n         ^^^\n'
+    own = "select a\nfrm months\n"
+    compiled = ("dbt/x.sql", "-- here\nselect a\nfrm months")
+    assert placed(said, ("models/x.sql", own), compiled) == (
+        f"{marked}in models/x.sql:2 (compiled: dbt/x.sql:3)"
+    )
+    # A macro wrote that line.
+    assert placed(said, ("models/x.sql", "{{ all() }}"), compiled) == (
+        f"{marked}in dbt/x.sql:3, compiled from models/x.sql"
+    )
+    assert placed("Got 3 results", ("models/x.sql", own), compiled) == "Got 3 results"
+    assert engine_message(marked) == marked.replace("\n         ^^^\n", "").replace("\n", " ")
 
 
 def test_dagster_is_given_values_expectations_and_rows(check: Check) -> None:

@@ -169,7 +169,7 @@ def test_as_of_a_moment_is_what_consumers_saw_then(either: Settings) -> None:
         snapshot_at(here, "2026-03-01")
     with pytest.raises(PublishError, match="Nothing was published yet at 2026-02-28"):
         snapshot_at(here, "2026-02-28")
-    with pytest.raises(PublishError, match="Snapshot yesterday is not kept"):
+    with pytest.raises(PublishError, match="'yesterday' is neither a time nor"):
         snapshot_at(here, "yesterday")
 
 

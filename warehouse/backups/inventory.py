@@ -10,7 +10,7 @@ from typing import Any
 
 from warehouse.backups.place import Place
 from warehouse.backups.structure import Structure
-from warehouse.errors import SluiceError
+from warehouse.errors import WRONG_USE, SluiceError
 
 LANDING, WORKSHOP, ROWS = "landing", "workshop", "rows"
 SNAPSHOTS, CLEAR, PINS = "snapshots", "clear", "pins"
@@ -92,6 +92,7 @@ def find(place: Place, wanted: str | None) -> Backup:
         raise SluiceError(
             f"There is no backup {backup_id} in {place.url} (there are: {', '.join(known)}).",
             remedy="`sluice backup list` shows them.",
+            exit_code=WRONG_USE,
         )
     return read(place, backup_id)
 

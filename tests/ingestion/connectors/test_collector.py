@@ -142,7 +142,7 @@ def test_good_events_land_and_bad_ones_are_kept_with_their_reason(quay: Quay) ->
     assert [each["reason"] for each in landed(quay, hidden=True)] == list(reasons.values())
     assert quay.load().rows == 6
     [noted] = quay.log("noted")
-    assert noted["reason"].startswith("8 event(s) were rejected")
+    assert noted["reason"].startswith("rejected: 8 events, ")
     # The taxonomy learns of one of them: the next fetch takes it in, once.
     seed = quay.dock.settings.data_dir / "seeds" / "event_taxonomy.csv"
     assert quay.fetch().rows == 0

@@ -247,7 +247,7 @@ def test_patterns_choose_the_entity_and_strangers_are_named(quay: Quay, folder: 
         "tickets": 2,
         "agents": 1,
     }
-    assert fetched.notes == ["1 file(s) match no pattern: readme.txt"]
+    assert fetched.notes == ["of no pattern: 1 file, readme.txt"]
     assert quay.load().rows == 5
 
 

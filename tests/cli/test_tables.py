@@ -1,0 +1,59 @@
+"""Tables end where their text ends, and keep within a terminal."""
+
+from __future__ import annotations
+
+from cli.status import shortly
+from cli.tables import laid_out
+
+WHY = "average payment: 647 660.97, must be less than 20 000"
+TWO = (
+    "gate raw.a.b is closed since 2026-11-21 05:53 UTC: too low; gate marts.c is pending: half done"
+)
+
+
+def test_no_line_ends_in_blanks_and_numbers_stand_at_the_right() -> None:
+    rows = [("a", "1,204", ""), ("longer", "7", "because")]
+    assert list(laid_out(("what", "rows", "why"), rows, right=["rows"])) == [
+        "what     rows  why",
+        "a       1,204",
+        "longer      7  because",
+    ]
+
+
+def test_the_last_column_gives_way_and_goes_below_where_there_is_no_room() -> None:
+    rows = [("raw.billing.payments", WHY)]
+    assert list(laid_out(("gate", "because"), rows, width=66)) == [
+        "gate                  because",
+        "raw.billing.payments  average payment: 647 660.97, must be less",
+        "                      than 20 000",
+    ]
+    assert list(laid_out(("gate", "because"), rows, width=50)) == [
+        "gate",
+        "    because",
+        "raw.billing.payments",
+        "    average payment: 647 660.97, must be less than",
+        "    20 000",
+    ]
+    path = "data/dbt/compiled/sluice/models/marts/growth/growth_funnel_monthly.sql"
+    assert f"    {path}" in laid_out(("gate", "because"), [("g", f"in {path}")], width=30)
+    assert list(laid_out(("gate", "because"), rows))[1] == f"raw.billing.payments  {WHY}"
+
+
+def test_lines_of_the_last_column_stay_lines() -> None:
+    marked = "syntax error\nLINE 12: frm months\n         ^^^"
+    assert list(laid_out(("check", "says"), [("dbt\nx", marked)])) == [
+        "check  says",
+        "dbt x  syntax error",
+        "       LINE 12: frm months",
+        "                ^^^",
+    ]
+
+
+def test_a_stale_table_names_its_gates_and_leaves_the_reason_to_their_list() -> None:
+    assert shortly(TWO, {"raw.a.b"}) == (
+        "gate raw.a.b is closed since 2026-11-21 05:53 UTC: …; "
+        "gate marts.c is pending: … (it is open now)"
+    )
+    older = "older than what it reads: raw.a.b (2026-11-21 05:53 UTC)"
+    assert shortly(older, set()) == older
+    assert shortly("it " + "x" * 300, set()).endswith("xx …")

@@ -1,0 +1,101 @@
+"""Of a row that was not understood, no value is shown whose column is not known to be harmless."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from gated_company import dataset
+
+from catalog.catalog import Catalog, Column
+from ingestion.quarantine import QuarantinedRow
+from quality.quarantined import ShownRow, shown_rows
+from warehouse.settings import Settings
+
+CONTRACT = """
+sources:
+  - name: shop
+    schema: raw_shop
+    tables:
+      - name: {entity}
+        config: {{meta: {{format: {format}, key: [visitor_id]}}}}
+        columns:
+          - {{name: visitor_id, data_type: varchar}}
+          - {{name: email, data_type: varchar, config: {{meta: {{aliases: [Contact]}}}}}}
+          - {{name: visits, data_type: bigint, config: {{meta: {{aliases: [Times]}}}}}}
+"""
+FILE = "shop/visitors/2025-03-01/a"
+
+
+class House(Settings):
+    @property
+    def dbt_project_dir(self) -> Path:
+        return self.data_dir / "dbt_project"
+
+
+def shown(folder: Path, format_: str, content: str, header: str = "") -> ShownRow:
+    here = House(data_dir=folder)
+    yaml = here.dbt_project_dir / "models" / "raw" / "shop.yml"
+    yaml.parent.mkdir(parents=True)
+    yaml.write_text(CONTRACT.format(entity="visitors", format=format_))
+    if header:
+        landed = Path(here.landing_url) / FILE
+        landed.parent.mkdir(parents=True)
+        landed.write_text(f"{header}\n{content}\n")
+    key = "raw.shop.visitors"
+    columns = (
+        Column("visitor_id", "varchar", "", "internal"),
+        Column("email", "varchar", "", "personal", aliases=("Contact",)),
+        Column("visits", "bigint", "", "internal", aliases=("Times",)),
+    )
+    catalog = Catalog({key: replace(dataset(key, {}), columns=columns)}, {}, {})
+    row = QuarantinedRow(
+        "shop", "visitors", FILE, 2, None, "why", content, datetime(2025, 3, 1, tzinfo=UTC)
+    )
+    [found] = shown_rows(here, catalog, [row])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("content", "values", "rest"),
+    [
+        ('{"visitor_id": "v1", "Contact": "jane@x.io", "Times": "many"}',
+         {"visitor_id": "v1", "Contact": "j***", "Times": "many"}, 0),
+        # Nobody has said what these are.
+        ('{"visitor_id": "v1", "phone": "4711", "visits": {"by": "jane"}}',
+         {"visitor_id": "v1", "phone": "4***", "visits": "***"}, 0),
+        # Cut: of the last value nobody knows the rest.
+        ('{"visitor_id": "v1", "visits": 12', {"visitor_id": "v1"}, 12),
+        ('{"visitor_id": "v1", "email": "jane@x', {"visitor_id": "v1"}, 16),
+        ('{"visitor_id": "v1" "email": "jane@x.io"}', {}, 40),
+        ("jane@x.io", {}, 9),
+        ('["jane@x.io"]', {}, 13),
+    ],
+)  # fmt: skip
+def test_a_line_shows_what_its_names_allow(
+    tmp_path: Path, content: str, values: dict[str, str], rest: int
+) -> None:
+    found = shown(tmp_path, "jsonl", content)
+    assert (found.values, found.hidden_characters) == (values, rest)
+
+
+@pytest.mark.parametrize(
+    ("content", "header", "values", "rest"),
+    [
+        ("v1,jane@x.io,x", "visitor_id,Contact,visits",
+         {"visitor_id": "v1", "Contact": "j***", "visits": "x"}, 0),
+        ('v1,"Roe, ""J""",x', "visitor_id,email,note",
+         {"visitor_id": "v1", "email": "R***", "note": "x***"}, 0),
+        ("jane@x.io,x", "visitor_id,email,visits", {}, 11),
+        ('v1,"jane@x.io,x', "visitor_id,email,visits", {}, 15),
+        # Landing has let the file go.
+        ("v1,jane@x.io,x", "", {}, 14),
+    ],
+)  # fmt: skip
+def test_a_record_shows_what_its_header_allows(
+    tmp_path: Path, content: str, header: str, values: dict[str, str], rest: int
+) -> None:
+    found = shown(tmp_path, "csv", content, header)
+    assert (found.values, found.hidden_characters) == (values, rest)
