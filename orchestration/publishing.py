@@ -11,9 +11,10 @@ from catalog.leaks import KeptBack, kept_back
 from orchestration.progress import say
 from orchestration.retaining import retain
 from orchestration.retrying import told
-from orchestration.scope import UNCHANGED, is_due_only
+from orchestration.scope import is_due_only
 from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
+from orchestration.unchanged import Unchanged, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from warehouse import backfills, publish
@@ -33,7 +34,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
     )
     @told(STEP)
-    def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def switch(context: dg.AssetExecutionContext) -> Iterator[Unchanged]:
         leaking = kept_back(settings())
         states = gate.states(settings(), catalog.datasets)
         with closing(connect(settings())) as connection:
@@ -46,9 +47,9 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
             say(context, "✓ publish: consumers see all of it already")
             tell_people(lambda line: say(context, line))
             retain(settings(), catalog, lambda line: say(context, line))
-            for dataset in catalog.public():
-                if any(each.fresh for each in plan if each.name == dataset.name):
-                    yield dg.MaterializeResult(asset_key=published_key(dataset), metadata=UNCHANGED)
+            fresh = {each.name for each in plan if each.fresh}
+            known = [each for each in catalog.public() if each.name in fresh]
+            yield from unchanged(context, map(published_key, known))
             _stop_if_any(leaking)
             return
         snapshot = publish.publish(settings(), plan, context.run_id)
