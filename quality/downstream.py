@@ -112,34 +112,29 @@ def publish_plan(
 def newer_inputs(
     catalog: Catalog, states: Mapping[str, GateState], key: str
 ) -> tuple[GateState, ...]:
-    """What changed above a dataset after it was built (by a run of a selection), if it would be
-    built otherwise now.
+    """What makes a dataset older than what it reads: along the lineage, whatever changed after
+    what reads it was built (by a run of a selection), the nearest first.
 
-    It would not where a dataset between them was built anew since and gave the same rows.
+    What was built since and gave the same rows has dealt with all that lies above it.
     """
-    own = states.get(key, GateState(key)).built_at
-    if own is None or not is_outrun(catalog, states, key):
-        return ()
-    above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))
-    newer = [each for each in above if each.changed_at is not None and each.changed_at > own]
-    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
-    return tuple(sorted(newer, key=lambda each: (-order[catalog[each.key].layer], each.key)))
+    known: dict[str, frozenset[str]] = {}
 
-
-def is_outrun(catalog: Catalog, states: Mapping[str, GateState], key: str) -> bool:
-    """Has a dataset that it reads changed since it was built, or is one of them outrun itself?"""
-    seen: dict[str, bool] = {}
-
-    def outrun(each: str) -> bool:
-        if each not in seen:
+    def newer(each: str) -> frozenset[str]:
+        if each not in known:
             built = states.get(each, GateState(each)).built_at
-            seen[each] = any(
-                _changed_after(states.get(parent, GateState(parent)), built) or outrun(parent)
-                for parent in catalog[each].parents
-            )
-        return seen[each]
+            parents = catalog[each].parents
+            known[each] = frozenset(
+                parent
+                for parent in parents
+                if _changed_after(states.get(parent, GateState(parent)), built)
+            ).union(*map(newer, parents))
+        return known[each]
 
-    return outrun(key)
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(
+        states[each]
+        for each in sorted(newer(key), key=lambda each: (-order[catalog[each].layer], each))
+    )
 
 
 def _changed_after(state: GateState, moment: datetime | None) -> bool:
@@ -152,7 +147,7 @@ def _blame(state: GateState) -> str:
 
 def _outrun(newer: Sequence[GateState]) -> str:
     told = ", ".join(
-        f"{each.key} ({each.changed_at:%Y-%m-%d %H:%M} UTC)"
+        f"{each.key} (changed {each.changed_at:%Y-%m-%d %H:%M} UTC)"
         for each in newer[:3]
         if each.changed_at is not None
     )

@@ -148,7 +148,7 @@ def why_build(catalog: Catalog, facts: Facts, dataset: Dataset) -> str:
         changed = facts.changed_at(parent)
         if changed is not None and changed > build.built_at:
             return f"{parent.key} has changed"
-    if downstream.is_outrun(catalog, facts.states, key):
+    if downstream.newer_inputs(catalog, facts.states, key):
         return "what it reads is not up to date itself"
     return ""
 
