@@ -91,6 +91,7 @@ def _run(
     import dagster as dg
 
     from orchestration.definitions import defs, jobs_in_order
+    from orchestration.timeline import LABEL, show
 
     # The step says what happened; libraries speak through the log of the run.
     for library in ("dagster", "soda"):
@@ -114,12 +115,14 @@ def _run(
                 # What follows from a selection is what is due after it.
                 tags = {
                     **more_tags,
+                    **LABEL,
                     TRIGGER: BY_HAND_TOOL,
-                    SELECTION: " ".join(selection) if name == BUILD else "",
+                    **({SELECTION: " ".join(selection)} if selection and name == BUILD else {}),
                     SCOPE: scope if name == BUILD or scope == "all" or jobs else "due",
                 }
                 results.append(_execute(instance, defs.resolve_job_def(name), wanted, tags))
                 stop_if_interrupted()
+                show(instance, results[-1])
                 problems += _problems(results[-1])
     run_id = planned.run_id if planned is not None and planned.is_idle else results[0].run_id
     return RunOutcome(run_id, all(each.success for each in results), tuple(problems))

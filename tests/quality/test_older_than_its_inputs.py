@@ -59,7 +59,8 @@ def test_what_reads_a_rebuilt_dataset_stays_as_it_was_until_it_is_built_too(
     assert not found.fresh
     # What the facts read is in them.
     changed = states[FACTS].changed_at
-    assert found.reason == f"older than what it reads: {FACTS} (changed {changed:%Y-%m-%d %H:%M} UTC)"
+    when = f"changed {changed:%Y-%m-%d %H:%M} UTC"
+    assert found.reason == f"older than what it reads: {FACTS} ({when})"
     assert found.since == changed
     judge(settings_here, "run-3", REVENUE)
     assert revenue(settings_here, catalog).fresh
