@@ -104,6 +104,7 @@ def publish_plan(
                 key=keys.key(catalog, dataset),
                 indexes=keys.indexes(dataset),
                 masked=personal_columns(dataset),
+                is_about_platform=dataset.is_about_platform,
             )
         )
     return tuple(tables)
