@@ -127,11 +127,9 @@ def build_step(
             yield from unchanged(context, [asset_key(catalog[key]) for key in as_it_was])
         if withheld:
             why = "; ".join(f"{key}: {reason}" for key, reason in sorted(withheld.items()))
-            say(context, f"✗ {branch.name}: {len(withheld)} withheld ({why})")
-            raise dg.Failure(
-                f"{len(withheld)} dataset(s) stay as they were: {why}",
-                allow_retries=False,
-            )
+            text = f"{branch.name}: {len(withheld)} withheld ({why})"
+            say(context, f"✗ {text}")
+            raise dg.Failure(text, allow_retries=False)
 
     return build
 

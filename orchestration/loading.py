@@ -57,7 +57,7 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
             gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")
             raise dg.Failure(
-                f"{source}: {len(result.refused)} file(s) refused, nothing of it was loaded.",
+                reason,
                 metadata={
                     each.file: dg.MetadataValue.text(f"{each.reason} → {each.remedy}")
                     for each in result.refused

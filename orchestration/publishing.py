@@ -1,6 +1,6 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import dagster as dg
@@ -18,11 +18,13 @@ from orchestration.unchanged import Unchanged, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from warehouse import backfills, publish
+from warehouse.publish import PublicTable
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
 STEP = "publish"
+NAMED = 4
 
 
 def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
@@ -45,6 +47,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         plan = audiences.given(settings(), catalog, plan)
         if is_due_only(context) and shows_already(settings(), plan):
             say(context, "✓ publish: consumers see all of it already")
+            _tell_outrun(context, plan)
             tell_people(lambda line: say(context, line))
             retain(settings(), catalog, lambda line: say(context, line))
             fresh = {each.name for each in plan if each.fresh}
@@ -57,6 +60,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
         say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
+        _tell_outrun(context, plan)
         tell_people(lambda line: say(context, line))
         retain(settings(), catalog, lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
@@ -73,6 +77,15 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         _stop_if_any(leaking)
 
     return switch
+
+
+def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable]) -> None:
+    """What a run of a selection leaves behind."""
+    names = [each.name for each in plan if each.reason.startswith(downstream.OUTRUN)]
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        named = ", ".join(names[:NAMED])
+        say(context, f"    {downstream.OUTRUN}: {named}{more}; `sluice run` builds what is due")
 
 
 def _stop_if_any(leaking: Mapping[str, KeptBack]) -> None:

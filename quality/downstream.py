@@ -14,6 +14,8 @@ from warehouse.backfills import Hold
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
 
+OUTRUN = "older than what it reads"
+
 
 def closed_upstream(
     catalog: Catalog, states: Mapping[str, GateState], key: str
@@ -152,4 +154,4 @@ def _outrun(newer: Sequence[GateState]) -> str:
         for each in newer[:3]
         if each.changed_at is not None
     )
-    return f"older than what it reads: {told}" if told else ""
+    return f"{OUTRUN}: {told}" if told else ""

@@ -119,7 +119,7 @@ def reasons(
         found[current] = "current"
     others, count = [each for each in ids if each != current], max(0, newest - 1)
     for snapshot_id in [each for each in others if each not in about_platform][:count]:
-        found[snapshot_id] = f"one of the newest {newest} with news of more than the platform"
+        found[snapshot_id] = f"one of the newest {newest} with news of the company"
     for snapshot_id in others[:count]:
         found[snapshot_id] = f"one of the newest {newest}"
     days_seen: set[date] = set()

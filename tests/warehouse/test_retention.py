@@ -116,7 +116,7 @@ def test_what_the_platform_says_of_itself_pushes_nothing_else_out(here: Settings
         made.append(publish(here, tables, "run").snapshot_id)
     assert snapshots.ids(here) == [made[4], made[3], made[1]]
     assert retention.kept_because(here, NOW)[made[1]] == (
-        "one of the newest 2 with news of more than the platform"
+        "one of the newest 2 with news of the company"
     )
     assert markers(here, made[1])["orders"] == 1
 
