@@ -7,6 +7,7 @@ from datetime import datetime
 import dagster as dg
 
 from catalog.catalog import Catalog, Dataset
+from catalog.leaks import kept_back
 from orchestration.branches import Branch
 from orchestration.dbt_tests import DataTest
 from orchestration.progress import say
@@ -195,7 +196,9 @@ def _judge(
             verdicts[key] = closed(key, "dbt", f"{name} {node.status}: {node.message}")
     rest = [key for key in built if key not in verdicts]
     with closing(connect(settings())) as connection:
-        evaluations = evaluate(settings(), catalog, connection, rest)
+        evaluations = evaluate(
+            settings(), catalog, connection, rest, kept_back=kept_back(settings())
+        )
     gate.record(settings(), [*verdicts.values(), *evaluations], run_id)
 
 

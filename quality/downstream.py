@@ -14,6 +14,7 @@ from warehouse.backfills import Hold
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
 
+LEAKS = "called_too_little"
 OUTRUN = "older than what it reads"
 
 
@@ -85,7 +86,9 @@ def publish_plan(
         since += [hold.since] if hold is not None else []
         known = [each for each in since if each is not None]
         reasons = [kept_back[dataset.key].reason] if dataset.key in kept_back else []
-        reasons += [*map(_blame, shut[:3]), *([str(hold)] if hold is not None else [])]
+        # Its own gate says that once more.
+        reasons += [_blame(each) for each in shut[:3] if each.kind != LEAKS or each is not own]
+        reasons += [str(hold)] if hold is not None else []
         tables.append(
             PublicTable(
                 name=dataset.name,

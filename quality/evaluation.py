@@ -13,18 +13,27 @@ from warehouse.engine_words import engine_message
 
 HOLDING = ("pass", "warn")
 Kind = Literal[
-    "", "load_refused", "dbt_failed", "schema", "check_failed", "freshness", "not_evaluated"
+    "",
+    "load_refused",
+    "dbt_failed",
+    "called_too_little",
+    "schema",
+    "check_failed",
+    "freshness",
+    "not_evaluated",
 ]
 """What sort of closing it is; none of an open gate. The first that applies is meant."""
 KINDS: Mapping[str, Kind] = {
     "load": "load_refused",
     "dbt": "dbt_failed",
+    "classification": "called_too_little",
     "schema": "schema",
     "freshness": "freshness",
 }
 ORDER: tuple[Kind, ...] = (
     "load_refused",
     "dbt_failed",
+    "called_too_little",
     "schema",
     "check_failed",
     "freshness",
