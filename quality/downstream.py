@@ -14,14 +14,15 @@ from warehouse.backfills import Hold
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
 
-LEAKS = "called_too_little"
 OUTRUN = "older than what it reads"
 
 
 def closed_upstream(
     catalog: Catalog, states: Mapping[str, GateState], key: str
 ) -> tuple[GateState, ...]:
-    """The gates above a dataset that are not open, nearest to the sources first."""
+    """The gates above a dataset that are not open, nearest to the sources first. What is only
+    called too little is right, and each dataset below is asked by itself how it calls its columns.
+    """
     found = [
         states.get(each, GateState(each))
         for each in catalog.ancestors(key)
@@ -30,7 +31,7 @@ def closed_upstream(
     order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
     return tuple(
         sorted(
-            (state for state in found if not state.is_open),
+            (state for state in found if not (state.is_open or state.is_called_too_little)),
             key=lambda state: (order[catalog[state.key].layer], state.key),
         )
     )
@@ -87,7 +88,9 @@ def publish_plan(
         known = [each for each in since if each is not None]
         reasons = [kept_back[dataset.key].reason] if dataset.key in kept_back else []
         # Its own gate says that once more.
-        reasons += [_blame(each) for each in shut[:3] if each.kind != LEAKS or each is not own]
+        reasons += [
+            _blame(each) for each in shut[:3] if not (reasons and each.is_called_too_little)
+        ]
         reasons += [str(hold)] if hold is not None else []
         tables.append(
             PublicTable(

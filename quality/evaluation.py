@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from quality.check_file import DeclaredCheck
 from quality.thresholds import Outcome, Threshold
@@ -16,11 +16,11 @@ Kind = Literal[
     "",
     "load_refused",
     "dbt_failed",
-    "called_too_little",
     "schema",
     "check_failed",
     "freshness",
     "not_evaluated",
+    "called_too_little",
 ]
 """What sort of closing it is; none of an open gate. The first that applies is meant."""
 KINDS: Mapping[str, Kind] = {
@@ -30,15 +30,7 @@ KINDS: Mapping[str, Kind] = {
     "schema": "schema",
     "freshness": "freshness",
 }
-ORDER: tuple[Kind, ...] = (
-    "load_refused",
-    "dbt_failed",
-    "called_too_little",
-    "schema",
-    "check_failed",
-    "freshness",
-    "not_evaluated",
-)
+ORDER: tuple[Kind, ...] = get_args(Kind)[1:]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
-from gated_company import FACTS, PAYMENTS, REVENUE, STAGED, Catalog, Check, write
+from gated_company import FACTS, FUNNEL, PAYMENTS, REVENUE, STAGED, Catalog, Check, write
 from platform_under_test import Demo
 
 from catalog.leaks import KeptBack
@@ -148,3 +149,12 @@ def test_a_table_that_calls_its_columns_too_little_is_shut_and_says_so_once(
     )
     assert table.name == "finance_revenue" and not table.fresh
     assert table.reason.count(what) == 1 and table.since == states[REVENUE].closed_since
+    # Its rows are right: what reads it goes on, until something else is wrong with them.
+    below = replace(catalog[FUNNEL], key="marts.below", name="below", parents=(REVENUE,))
+    wider = replace(catalog, datasets={**catalog.datasets, below.key: below})
+    assert downstream.closed_upstream(wider, states, below.key) == ()
+    write(checks_dir, REVENUE, "checks:\n  - row_count: {threshold: {must_be: 7}}\n")
+    judged = evaluate(settings_here, catalog, company, keys, folder=checks_dir, kept_back=leaking)
+    gate.record(settings_here, judged, "run")
+    states = gate.states(settings_here, catalog.datasets)
+    assert [each.key for each in downstream.closed_upstream(wider, states, below.key)] == [REVENUE]
