@@ -63,7 +63,7 @@ def run_and_report(
 
     outcome = start(selection, report=report, everything=everything)
     if not quiet:
-        for problem in outcome.problems:
+        for problem in outcome.unsaid:
             say(f"  {problem}", "red")
         say(f"  run {outcome.run_id[:8]} took {time.monotonic() - started:.1f}s")
     return {

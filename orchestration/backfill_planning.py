@@ -92,6 +92,7 @@ def make_plan(settings: Settings, asked: Asked) -> Plan | None:
             settings, catalog, connection, asked, costs(settings), builds.read(connection)
         )
         making.reasons |= _reasons(making)
+        _must_not_be_about_platform(making)
         if not making.reasons:
             return None
         making.steps += _steps(making)
@@ -154,6 +155,17 @@ def _reasons(making: _Making) -> dict[str, str]:
         for key in catalog.in_order(catalog.datasets)
         if making.is_changed(key) and not catalog[key].is_about_platform
     }
+
+
+def _must_not_be_about_platform(making: _Making) -> None:
+    about = [key for key in making.reasons if making.catalog[key].is_about_platform]
+    if about:
+        raise SettingsError(
+            f"{about[0]} is about the platform itself: each step of a backfill would change it, "
+            "and a backfill holds what it changes.",
+            remedy="`sluice replay platform` reads the platform's log anew, `sluice run` then "
+            "builds what is made of it, as it builds models whose definition has changed.",
+        )
 
 
 def _entities(settings: Settings, source: str, entity: str) -> tuple[str, ...]:

@@ -7,13 +7,15 @@ from datetime import datetime
 import dagster as dg
 
 from catalog.catalog import Catalog, Dataset
+from catalog.leaks import kept_back
 from orchestration.branches import Branch
 from orchestration.dbt_tests import DataTest
 from orchestration.progress import say
 from orchestration.retrying import told
 from orchestration.run_log import log_models
-from orchestration.scope import BACKFILL, UNCHANGED, is_due_only
+from orchestration.scope import BACKFILL, is_due_only
 from orchestration.specs import asset_key, dataset_key, dataset_spec
+from orchestration.unchanged import Unchanged, unchanged
 from orchestration.watch import Watch
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
@@ -27,7 +29,7 @@ from warehouse.crash_points import crash_point
 from warehouse.settings import settings
 from warehouse.workshop import connect
 
-Event = dg.MaterializeResult[None] | dg.AssetCheckResult
+Event = Unchanged | dg.AssetCheckResult
 
 GOOD = ("success", "pass", "warn")
 
@@ -44,7 +46,8 @@ def seeds_step(catalog: Catalog, seeds: Sequence[Dataset], watch: Watch) -> dg.A
     def load_seeds(context: dg.AssetExecutionContext) -> Iterator[Event]:
         keys = [each.key for each in seeds]
         wanted = sorted(watch.look(keys).build if is_due_only(context) else keys)
-        yield from (_unchanged(catalog, key) for key in sorted(set(keys) - set(wanted)))
+        rest = sorted(set(keys) - set(wanted))
+        yield from unchanged(context, [asset_key(catalog[key]) for key in rest])
         if not wanted:
             context.log.info("no seed has changed")
             return
@@ -122,14 +125,12 @@ def build_step(
             _report(context, branch, outcome, len(chosen) - len(found.build))
             _stop_if_bad(context, outcome, branch.name)
         else:
-            yield from (_unchanged(catalog, key) for key in as_it_was)
+            yield from unchanged(context, [asset_key(catalog[key]) for key in as_it_was])
         if withheld:
             why = "; ".join(f"{key}: {reason}" for key, reason in sorted(withheld.items()))
-            say(context, f"✗ {branch.name}: {len(withheld)} withheld ({why})")
-            raise dg.Failure(
-                f"{len(withheld)} dataset(s) stay as they were: {why}",
-                allow_retries=False,
-            )
+            text = f"{branch.name}: {len(withheld)} withheld ({why})"
+            say(context, f"✗ {text}")
+            raise dg.Failure(text, allow_retries=False)
 
     return build
 
@@ -147,16 +148,23 @@ def _events(
 ) -> Iterator[Event]:
     by_id = {each.unique_id: each for each in tests}
     wanted = context.selected_asset_check_keys
-    found = {key: _unchanged(catalog, key) for key in as_it_was}
+    found: dict[str, list[Unchanged]] = {}
+    for event in unchanged(context, [asset_key(catalog[key]) for key in as_it_was]):
+        if event.asset_key is not None:
+            found.setdefault(dataset_key(event.asset_key), []).append(event)
     for node in outcome.nodes:
         key = catalog.keys_by_unique_id.get(node.unique_id)
         if key is not None and node.status == "success":
             metadata: dict[str, float | int] = {"seconds": round(node.seconds, 3)}
             if node.rows is not None:
                 metadata["dagster/row_count"] = node.rows
-            found[key] = dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=metadata)
+            built: Unchanged = dg.MaterializeResult(
+                asset_key=asset_key(catalog[key]), metadata=metadata
+            )
+            found[key] = [built]
     # Dagster wants to hear of a dataset after those that it reads.
-    yield from (found[key] for key in catalog.in_order(found))
+    for key in catalog.in_order(found):
+        yield from found[key]
     for node in outcome.nodes:
         test = by_id.get(node.unique_id)
         if test is not None and node.status != "skipped" and test.spec.key in wanted:
@@ -188,13 +196,10 @@ def _judge(
             verdicts[key] = closed(key, "dbt", f"{name} {node.status}: {node.message}")
     rest = [key for key in built if key not in verdicts]
     with closing(connect(settings())) as connection:
-        evaluations = evaluate(settings(), catalog, connection, rest)
+        evaluations = evaluate(
+            settings(), catalog, connection, rest, kept_back=kept_back(settings())
+        )
     gate.record(settings(), [*verdicts.values(), *evaluations], run_id)
-
-
-def _unchanged(catalog: Catalog, key: str) -> dg.MaterializeResult[None]:
-    """Dagster skips what reads an asset that says nothing; so it says that it is as it was."""
-    return dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=UNCHANGED)
 
 
 def _note(catalog: Catalog, outcome: dbt.Outcome, at: datetime) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import StringSource
+from dagster import DagsterEventType, EventLogEntry, StringSource
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, _event_logs_directory
@@ -53,6 +53,13 @@ class EventLog(SqliteEventLogStorage):
         while len(self._engines) > KEPT_OPEN:
             self._engines.popitem(last=False)[1].dispose()
         return self._engines[shard]
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """All but that a check is intended: if it then is not due, Dagster would show it as
+        skipped, in place of its last verdict.
+        """
+        if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            super().store_event(event)
 
     def dispose(self) -> None:
         with self._db_lock:

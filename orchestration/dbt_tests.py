@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from catalog.catalog import Catalog, Dataset
 from orchestration.branches import Branch
+from orchestration.check_words import described
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -69,7 +70,7 @@ def data_tests(catalog: Catalog, built: Sequence[Branch]) -> tuple[DataTest, ...
                 dataset=catalog[last],
                 name=name if number == 1 else f"{name}_{number}",
                 selector=node["name"],
-                description=(node.get("description") or "").strip(),
+                description=described(node, catalog.manifest["macros"]),
                 is_error=str(node["config"].get("severity", "error")).lower() == "error",
                 reads=frozenset(reads),
             )

@@ -6,6 +6,7 @@ from contextlib import closing
 import dagster as dg
 
 from catalog.catalog import Catalog
+from catalog.leaks import kept_back
 from orchestration.branches import Branch
 from orchestration.progress import say
 from orchestration.retrying import told
@@ -51,7 +52,9 @@ def gate_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetChecksD
             context.log.info(f"gate {branch.name}: nothing to be judged again")
             return
         with closing(connect(settings())) as connection:
-            evaluations = evaluate(settings(), catalog, connection, wanted)
+            evaluations = evaluate(
+                settings(), catalog, connection, wanted, kept_back=kept_back(settings())
+            )
         gate.record(settings(), evaluations, context.run.run_id)
         shut = [each for each in evaluations if not each.is_open]
         sign = "✗" if shut else "✓"

@@ -11,8 +11,9 @@ from ingestion.load import load_source
 from orchestration.branches import Branch
 from orchestration.progress import say
 from orchestration.retrying import told
-from orchestration.scope import UNCHANGED, is_due_only
+from orchestration.scope import is_due_only
 from orchestration.specs import asset_key, dataset_key, dataset_spec
+from orchestration.unchanged import Unchanged, unchanged
 from orchestration.watch import Watch
 from orchestration.writer import RETRIES, WRITER
 from quality import gate
@@ -37,13 +38,12 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
         op_tags={"sluice/layer": "raw"},
     )
     @told(f"load {source}")
-    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def load(context: dg.AssetExecutionContext) -> Iterator[Unchanged]:
         chosen = {dataset_key(key) for key in context.selected_asset_keys}
         keys = [each.key for each in branch.datasets]
         if is_due_only(context) and not watch.look(keys).build:
             context.log.info(f"{source} has landed nothing new")
-            for key in sorted(chosen):
-                yield dg.MaterializeResult(asset_key=asset_key(catalog[key]), metadata=UNCHANGED)
+            yield from unchanged(context, context.selected_asset_keys)
             return
         at = gate.mark_pending(settings(), keys, context.run_id)
         with closing(connect(settings())) as connection:
@@ -58,7 +58,7 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
             gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")
             raise dg.Failure(
-                f"{source}: {len(result.refused)} file(s) refused, nothing of it was loaded.",
+                reason,
                 metadata={
                     each.file: dg.MetadataValue.text(f"{each.reason} → {each.remedy}")
                     for each in result.refused

@@ -1,6 +1,6 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import dagster as dg
@@ -11,18 +11,21 @@ from catalog.leaks import KeptBack, kept_back
 from orchestration.progress import say
 from orchestration.retaining import retain
 from orchestration.retrying import told
-from orchestration.scope import UNCHANGED, is_due_only
+from orchestration.scope import is_due_only
 from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
+from orchestration.unchanged import Unchanged, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from warehouse import backfills, publish
+from warehouse.publish import PublicTable
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
 from warehouse.words import counted
 from warehouse.workshop import connect
 
 STEP = "publish"
+NAMED = 4
 
 
 def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
@@ -34,7 +37,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
     )
     @told(STEP)
-    def switch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def switch(context: dg.AssetExecutionContext) -> Iterator[Unchanged]:
         leaking = kept_back(settings())
         states = gate.states(settings(), catalog.datasets)
         with closing(connect(settings())) as connection:
@@ -45,11 +48,12 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         plan = audiences.given(settings(), catalog, plan)
         if is_due_only(context) and shows_already(settings(), plan):
             say(context, "✓ publish: consumers see all of it already")
+            _tell_outrun(context, plan)
             tell_people(lambda line: say(context, line))
             retain(settings(), catalog, lambda line: say(context, line))
-            for dataset in catalog.public():
-                if any(each.fresh for each in plan if each.name == dataset.name):
-                    yield dg.MaterializeResult(asset_key=published_key(dataset), metadata=UNCHANGED)
+            fresh = {each.name for each in plan if each.fresh}
+            known = [each for each in catalog.public() if each.name in fresh]
+            yield from unchanged(context, map(published_key, known))
             _stop_if_any(leaking)
             return
         snapshot = publish.publish(settings(), plan, context.run_id)
@@ -57,6 +61,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         stale = [each for each in snapshot.tables if each.state != "fresh"]
         note = f", {len(stale)} stay as they were" if stale else ""
         say(context, f"✓ publish: snapshot {snapshot.snapshot_id}, {len(fresh)} tables{note}")
+        _tell_outrun(context, plan)
         tell_people(lambda line: say(context, line))
         retain(settings(), catalog, lambda line: say(context, line))
         rows = {each.name: each.row_count for each in snapshot.tables}
@@ -73,6 +78,15 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         _stop_if_any(leaking)
 
     return switch
+
+
+def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable]) -> None:
+    """What a run of a selection leaves behind."""
+    names = [each.name for each in plan if each.reason.startswith(downstream.OUTRUN)]
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        named = ", ".join(names[:NAMED])
+        say(context, f"    {downstream.OUTRUN}: {named}{more}; `sluice run` builds what is due")
 
 
 def _stop_if_any(leaking: Mapping[str, KeptBack]) -> None:

@@ -13,11 +13,12 @@ from catalog.catalog import LAYERS, Catalog, Dataset, load_catalog
 from orchestration.interrupting import interrupts_noticed
 from orchestration.jobs import BUILD, PUBLISH, REPORT
 from orchestration.planning import Plan, plan
-from orchestration.progress import Reporter, reporting
+from orchestration.progress import Reporter, Told, reporting
 from orchestration.retaining import retain_idly
 from orchestration.run_log import BY_HAND_TOOL, SELECTION, TRIGGER
 from orchestration.scope import BACKFILL, SCOPE, Scope
 from orchestration.telling import tell_people
+from warehouse import dbt
 from warehouse.errors import LockedError, SettingsError
 from warehouse.settings import Settings, settings
 from warehouse.words import did_you_mean
@@ -34,6 +35,8 @@ class RunOutcome:
     run_id: str
     success: bool
     problems: tuple[str, ...]
+    unsaid: tuple[str, ...] = ()
+    """Those of them that no step has reported."""
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
@@ -62,6 +65,8 @@ def run(
     that this is a step of.
     """
     prepare_dagster_home(settings())
+    if not dbt.is_parsed(settings()):
+        report("… reading the models")
     catalog = load_catalog(settings())
     chosen = chosen_datasets(catalog, selection)
     is_whole = chosen is None and not jobs
@@ -91,15 +96,17 @@ def _run(
     import dagster as dg
 
     from orchestration.definitions import defs, jobs_in_order
+    from orchestration.timeline import LABEL, show
 
     # The step says what happened; libraries speak through the log of the run.
     for library in ("dagster", "soda"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     results: list[dg.ExecuteInProcessResult] = []
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
+    told = Told(report)
     with (
         dg.DagsterInstance.get() as instance,
-        reporting(report),
+        reporting(told),
         interrupts_noticed() as stop_if_interrupted,
     ):
         for name, keys, _ in jobs_in_order(catalog):
@@ -114,15 +121,34 @@ def _run(
                 # What follows from a selection is what is due after it.
                 tags = {
                     **more_tags,
+                    **LABEL,
                     TRIGGER: BY_HAND_TOOL,
-                    SELECTION: " ".join(selection) if name == BUILD else "",
+                    **({SELECTION: " ".join(selection)} if selection and name == BUILD else {}),
                     SCOPE: scope if name == BUILD or scope == "all" or jobs else "due",
                 }
+                told.holds = name == REPORT
                 results.append(_execute(instance, defs.resolve_job_def(name), wanted, tags))
+                if told.holds:
+                    told.let_go(_reported(results[-1]))
                 stop_if_interrupted()
+                show(instance, results[-1])
                 problems += _problems(results[-1])
     run_id = planned.run_id if planned is not None and planned.is_idle else results[0].run_id
-    return RunOutcome(run_id, all(each.success for each in results), tuple(problems))
+    return RunOutcome(
+        run_id,
+        all(each.success for each in results),
+        tuple(f"{where}: {what}" for where, what in problems),
+        tuple(f"{where}: {what}" for where, what in problems if not told.has_said(what)),
+    )
+
+
+def _reported(result: dg.ExecuteInProcessResult) -> str:
+    """One line for all that the platform did about itself; nothing if it did not go well."""
+    if not result.success:
+        return ""
+    tables = sum(each.is_step_materialization for each in result.all_events)
+    checks = len(result.get_asset_check_evaluations())
+    return f"✓ report: {tables} tables about the platform itself, {checks} checks"
 
 
 def _reports_idly(planned: Plan) -> bool:
@@ -185,14 +211,15 @@ def _execute(
     )
 
 
-def _problems(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
-    found = []
+def _problems(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:
+    """Where, and what: each once."""
+    found: list[tuple[str, str]] = []
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
                 continue  # The gate has said which, and why.
-            found.append(f"{event.step_key}: {_message(error)}")
+            found.append((str(event.step_key), _message(error)))
         elif event.is_job_failure and event.job_failure_data.error is not None:
             # Before or after all steps: nobody else has said it.
             error = _root(event.job_failure_data.error)
@@ -201,8 +228,8 @@ def _problems(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
             if error.cls_name == LockedError.__name__:
                 raise LockedError(_message(error), remedy="`sluice status` names the writer.")
             said = _message(error)
-            if not any(each.endswith(said) for each in found):
-                found.append(f"{result.job_def.name}: {said}")
+            if not any(said in what for _, what in found):
+                found.append((result.job_def.name, said))
     return tuple(found)
 
 

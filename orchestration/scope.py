@@ -6,7 +6,6 @@ Dagster's pages, a backfill) is built whether it is due or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ SCOPE = "sluice/scope"
 """A run's tag: what is said here counts; else it follows from what was asked for."""
 BACKFILL = "sluice/backfill"
 """A run's tag: the backfill whose step it is, which may build what that backfill holds."""
-UNCHANGED: Mapping[str, bool] = {"sluice/unchanged": True}
-"""Of a materialization or a check: nothing was due, it is as it was."""
 
 
 def scope_of(run: dg.DagsterRun) -> Scope:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from catalog.catalog import Catalog
+from catalog.leaks import kept_back
 from orchestration.branches import branches
 from orchestration.dbt_tests import data_tests
 from quality import gate
@@ -40,7 +41,14 @@ class Watch:
         )
 
     def facts(self, connection: Connection, keys: Iterable[str]) -> Facts:
-        return gather(settings(), self.catalog, connection, keys, tested_with=self.tested_with)
+        return gather(
+            settings(),
+            self.catalog,
+            connection,
+            keys,
+            tested_with=self.tested_with,
+            kept_back=kept_back(settings()),
+        )
 
     def look(self, keys: Iterable[str]) -> Due:
         wanted = sorted(keys)

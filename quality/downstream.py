@@ -14,11 +14,15 @@ from warehouse.backfills import Hold
 from warehouse.publish import PublicTable
 from warehouse.snapshots import PublicColumn
 
+OUTRUN = "older than what it reads"
+
 
 def closed_upstream(
     catalog: Catalog, states: Mapping[str, GateState], key: str
 ) -> tuple[GateState, ...]:
-    """The gates above a dataset that are not open, nearest to the sources first."""
+    """The gates above a dataset that are not open, nearest to the sources first. What is only
+    called too little is right, and each dataset below is asked by itself how it calls its columns.
+    """
     found = [
         states.get(each, GateState(each))
         for each in catalog.ancestors(key)
@@ -27,7 +31,7 @@ def closed_upstream(
     order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
     return tuple(
         sorted(
-            (state for state in found if not state.is_open),
+            (state for state in found if not (state.is_open or state.is_called_too_little)),
             key=lambda state: (order[catalog[state.key].layer], state.key),
         )
     )
@@ -83,7 +87,11 @@ def publish_plan(
         since += [hold.since] if hold is not None else []
         known = [each for each in since if each is not None]
         reasons = [kept_back[dataset.key].reason] if dataset.key in kept_back else []
-        reasons += [*map(_blame, shut[:3]), *([str(hold)] if hold is not None else [])]
+        # Its own gate says that once more.
+        reasons += [
+            _blame(each) for each in shut[:3] if not (reasons and each.is_called_too_little)
+        ]
+        reasons += [str(hold)] if hold is not None else []
         tables.append(
             PublicTable(
                 name=dataset.name,
@@ -104,6 +112,7 @@ def publish_plan(
                 key=keys.key(catalog, dataset),
                 indexes=keys.indexes(dataset),
                 masked=personal_columns(dataset),
+                is_about_platform=dataset.is_about_platform,
             )
         )
     return tuple(tables)
@@ -112,34 +121,29 @@ def publish_plan(
 def newer_inputs(
     catalog: Catalog, states: Mapping[str, GateState], key: str
 ) -> tuple[GateState, ...]:
-    """What changed above a dataset after it was built (by a run of a selection), if it would be
-    built otherwise now.
+    """What makes a dataset older than what it reads: along the lineage, whatever changed after
+    what reads it was built (by a run of a selection), the nearest first.
 
-    It would not where a dataset between them was built anew since and gave the same rows.
+    What was built since and gave the same rows has dealt with all that lies above it.
     """
-    own = states.get(key, GateState(key)).built_at
-    if own is None or not is_outrun(catalog, states, key):
-        return ()
-    above = (states.get(each, GateState(each)) for each in catalog.ancestors(key))
-    newer = [each for each in above if each.changed_at is not None and each.changed_at > own]
-    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
-    return tuple(sorted(newer, key=lambda each: (-order[catalog[each.key].layer], each.key)))
+    known: dict[str, frozenset[str]] = {}
 
-
-def is_outrun(catalog: Catalog, states: Mapping[str, GateState], key: str) -> bool:
-    """Has a dataset that it reads changed since it was built, or is one of them outrun itself?"""
-    seen: dict[str, bool] = {}
-
-    def outrun(each: str) -> bool:
-        if each not in seen:
+    def newer(each: str) -> frozenset[str]:
+        if each not in known:
             built = states.get(each, GateState(each)).built_at
-            seen[each] = any(
-                _changed_after(states.get(parent, GateState(parent)), built) or outrun(parent)
-                for parent in catalog[each].parents
-            )
-        return seen[each]
+            parents = catalog[each].parents
+            known[each] = frozenset(
+                parent
+                for parent in parents
+                if _changed_after(states.get(parent, GateState(parent)), built)
+            ).union(*map(newer, parents))
+        return known[each]
 
-    return outrun(key)
+    order = {layer: index for index, layer in enumerate(GATED_LAYERS)}
+    return tuple(
+        states[each]
+        for each in sorted(newer(key), key=lambda each: (-order[catalog[each].layer], each))
+    )
 
 
 def _changed_after(state: GateState, moment: datetime | None) -> bool:
@@ -152,8 +156,8 @@ def _blame(state: GateState) -> str:
 
 def _outrun(newer: Sequence[GateState]) -> str:
     told = ", ".join(
-        f"{each.key} ({each.changed_at:%Y-%m-%d %H:%M} UTC)"
+        f"{each.key} (changed {each.changed_at:%Y-%m-%d %H:%M} UTC)"
         for each in newer[:3]
         if each.changed_at is not None
     )
-    return f"older than what it reads: {told}" if told else ""
+    return f"{OUTRUN}: {told}" if told else ""

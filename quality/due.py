@@ -40,6 +40,8 @@ class Facts:
     by_the_day: frozenset[str] = frozenset()
     freshness: Mapping[str, str] = field(default_factory=dict)
     """By dataset that promises to be fresh, what that check would say now."""
+    kept_back: frozenset[str] = frozenset()
+    """What calls its columns too little."""
     held: frozenset[str] = frozenset()
     """What a backfill has begun to change: it is due when that has ended."""
 
@@ -130,7 +132,7 @@ def why_build(catalog: Catalog, facts: Facts, dataset: Dataset) -> str:
         return facts.waiting[dataset.source]
     if dataset.relation not in facts.tables:
         return f"{dataset.relation} does not exist"
-    if is_gated(dataset) and not state.is_plainly_open:
+    if is_gated(dataset) and not (state.is_plainly_open or state.is_called_too_little):
         return f"its gate is {'opened by hand' if state.is_open else state.state}"
     if build is None:
         return "nobody knows from what it was built"
@@ -148,7 +150,7 @@ def why_build(catalog: Catalog, facts: Facts, dataset: Dataset) -> str:
         changed = facts.changed_at(parent)
         if changed is not None and changed > build.built_at:
             return f"{parent.key} has changed"
-    if downstream.is_outrun(catalog, facts.states, key):
+    if downstream.newer_inputs(catalog, facts.states, key):
         return "what it reads is not up to date itself"
     return ""
 
@@ -158,6 +160,8 @@ def why_judge(catalog: Catalog, facts: Facts, key: str) -> str:
     state = facts.state(key)
     if state.judged_at is None or state.judged_by != facts.standards.get(key, ""):
         return "its checks have changed"
+    if key in facts.kept_back or state.is_called_too_little:
+        return "how it calls its columns is to be judged"
     for other in sorted(facts.beside.get(key, ())):
         changed = facts.changed_at(catalog[other])
         if changed is not None and changed > state.judged_at:

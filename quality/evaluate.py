@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from catalog.catalog import Catalog, Dataset
+from catalog.leaks import KeptBack
 from quality import comparing, gate, history, own_checks, soda, standards
 from quality.checks import (
     CHECKS_DIR,
@@ -47,8 +48,11 @@ def evaluate(
     *,
     states: Mapping[str, GateState] | None = None,
     folder: Path = CHECKS_DIR,
+    kept_back: Mapping[str, KeptBack] | None = None,
 ) -> tuple[Evaluation, ...]:
-    """One evaluation per key, in the keys' order; what cannot be evaluated is closed."""
+    """One evaluation per key, in the keys' order; what cannot be evaluated is closed, and so is
+    what calls its columns too little.
+    """
     wanted = list(dict.fromkeys(keys))
     started = time.perf_counter()
     unknown = [key for key in wanted if key not in catalog.datasets]
@@ -99,6 +103,8 @@ def evaluate(
             found[each.key] = closed(each.key, "check file", str(broken[each.key].what))
             continue
         checks = [own_checks.schema_check(connection, each, present.get(_key(each)))]
+        if kept_back and each.key in kept_back:
+            checks.append(own_checks.classification_check(kept_back[each.key]))
         window = windows.get(each.key)
         if own_checks.freshness_hours(each) is not None:
             checks.append(

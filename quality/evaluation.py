@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from quality.check_file import DeclaredCheck
 from quality.thresholds import Outcome, Threshold
@@ -13,23 +13,24 @@ from warehouse.engine_words import engine_message
 
 HOLDING = ("pass", "warn")
 Kind = Literal[
-    "", "load_refused", "dbt_failed", "schema", "check_failed", "freshness", "not_evaluated"
-]
-"""What sort of closing it is; none of an open gate. The first that applies is meant."""
-KINDS: Mapping[str, Kind] = {
-    "load": "load_refused",
-    "dbt": "dbt_failed",
-    "schema": "schema",
-    "freshness": "freshness",
-}
-ORDER: tuple[Kind, ...] = (
+    "",
     "load_refused",
     "dbt_failed",
     "schema",
     "check_failed",
     "freshness",
     "not_evaluated",
-)
+    "called_too_little",
+]
+"""What sort of closing it is; none of an open gate. The first that applies is meant."""
+KINDS: Mapping[str, Kind] = {
+    "load": "load_refused",
+    "dbt": "dbt_failed",
+    "classification": "called_too_little",
+    "schema": "schema",
+    "freshness": "freshness",
+}
+ORDER: tuple[Kind, ...] = get_args(Kind)[1:]
 
 
 @dataclass(frozen=True)

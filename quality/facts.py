@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from catalog.catalog import Catalog, Dataset
 from ingestion.ledger import SCHEMA as LEDGER
@@ -23,8 +23,11 @@ def gather(
     keys: Iterable[str],
     *,
     tested_with: Mapping[str, frozenset[str]],
+    kept_back: Collection[str] = (),
 ) -> Facts:
-    """What concerns these datasets. `tested_with` names what the dbt tests of each read as well."""
+    """What concerns these datasets. `tested_with` names what the dbt tests of each read as well,
+    `kept_back` are those that call their columns too little.
+    """
     datasets = [catalog[key] for key in keys]
     gated = [each for each in datasets if is_gated(each)]
     raw = [each for each in datasets if each.layer == "raw"]
@@ -49,6 +52,7 @@ def gather(
         by_the_day=frozenset(
             key for key, text in checks.items() if standards.goes_by_the_day(text)
         ),
+        kept_back=frozenset(kept_back),
         held=frozenset(backfills.held(connection)),
         freshness={
             key: str(check.outcome) for key, check in own_checks.freshness(connection, gated, now)

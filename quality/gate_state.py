@@ -73,6 +73,11 @@ class GateState:
         return self.is_open and self.override is None
 
     @property
+    def is_called_too_little(self) -> bool:
+        """Closed, its rows being right: its own columns are to be called higher, and no more."""
+        return self.state == "closed" and self.kind == "called_too_little"
+
+    @property
     def passed_at(self) -> datetime | None:
         """When it was last found to hold, by its checks or because nothing had changed."""
         known = [each for each in (self.judged_at, self.confirmed_at) if each is not None]

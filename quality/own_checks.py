@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from catalog.catalog import Dataset
+from catalog.leaks import KeptBack
 from ingestion.ledger import SCHEMA as LEDGER
 from quality.check_file import DeclaredCheck
 from quality.evaluation import CheckResult, answered, measured, shown
@@ -107,6 +108,12 @@ def _schema_fault(count: int, message: str) -> CheckResult:
     return CheckResult(
         "schema", "schema", "schema", "fail", float(count), "must be as declared", message=message
     )
+
+
+def classification_check(found: KeptBack) -> CheckResult:
+    """Of a table that no publish takes in: somebody is to be told, as of whatever shuts a gate."""
+    name, _, message = found.reason.partition(": ")
+    return CheckResult("classification", "classification", name, "fail", message=message)
 
 
 def batches(

@@ -15,6 +15,7 @@ RUNBOOKS: Final[Mapping[str, str]] = {
     "freshness": "freshness.md",
     "dbt_failed": "dbt_test_failed.md",
     "schema": "schema_differs.md",
+    "called_too_little": "called_too_little.md",
     "killed": "pending_after_a_kill.md",
 }
 WITHHELD: Final = "withheld_downstream.md"

@@ -79,13 +79,23 @@ def _checksum(path: str, *_state: int) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
+def is_parsed(settings: Settings) -> bool:
+    """Else the next to ask for the manifest waits some seconds for dbt."""
+    return _is_parsed(settings, fingerprint())
+
+
+def _is_parsed(settings: Settings, now: str) -> bool:
+    mark = settings.dbt_target_path / FINGERPRINT
+    saved = settings.dbt_target_path / SAVED_PARSE
+    whole = settings.manifest_path.exists() and saved.exists() and mark.exists()
+    return whole and mark.read_text() == now
+
+
 def ensure_manifest(settings: Settings) -> Path:
     """The manifest of the project as it stands: parsed only when a file has changed."""
     mark = settings.dbt_target_path / FINGERPRINT
     now = fingerprint()
-    saved = settings.dbt_target_path / SAVED_PARSE
-    whole = settings.manifest_path.exists() and saved.exists() and mark.exists()
-    if whole and mark.read_text() == now:
+    if _is_parsed(settings, now):
         return settings.manifest_path
     outcome = _invoke(settings, ["parse"], manifest=None, on_event=None)
     if not outcome.success:

@@ -55,6 +55,7 @@ class PublicTable:
     rebuilds only the touched days. `key` and `indexes` are columns by which consumers look rows up;
     only PostgreSQL has indexes. `masked` are its personal columns: hashes in what everybody
     reads, clear beside it. `audiences` is what each role sees: only PostgreSQL has roles.
+    `is_about_platform` is what is derived from the platform's own log.
     """
 
     name: str
@@ -73,6 +74,7 @@ class PublicTable:
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     audiences: tuple[Audience, ...] = ()
+    is_about_platform: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,21 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
             remasking.remask_kept(settings, {each.name: each.masked for each in tables})
             snapshot = snapshots.show(settings, snapshot_id)
             seconds = time.perf_counter() - started
-            platform_log.append(settings, snapshots.KIND, [event(snapshot, made, gone, seconds)])
+            platform_log.append(
+                settings, snapshots.KIND, [event(snapshot, tables, made, gone, seconds)]
+            )
             crash_point("publish.logged")
     return snapshot
 
 
 def event(
-    snapshot: Snapshot, made: Sequence[Made], gone: Sequence[str], seconds: float
+    snapshot: Snapshot,
+    tables: Sequence[PublicTable],
+    made: Sequence[Made],
+    gone: Sequence[str],
+    seconds: float,
 ) -> dict[str, object]:
+    about_platform = {each.name: each.is_about_platform for each in tables}
     return {
         "event": "published",
         "snapshot_id": snapshot.snapshot_id,
@@ -159,6 +168,7 @@ def event(
                 "row_count": each.table.row_count,
                 "reason": each.table.reason,
                 "written": each.action,
+                "is_about_platform": about_platform.get(each.table.name, False),
             }
             for each in made
         ],

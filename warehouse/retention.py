@@ -1,10 +1,13 @@
-"""Which snapshots stay: the newest few, the last of each recent day, and what people pinned."""
+"""Which snapshots stay: the newest few, the last of each recent day, and what people pinned.
+
+A publish that wrote nothing but tables about the platform itself pushes no other one out.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -89,11 +92,13 @@ def pins(settings: Settings) -> dict[str, Pin]:
 
 def kept_because(settings: Settings, now: datetime) -> dict[str, str]:
     """Every snapshot that a publish at this moment would keep, and why."""
+    ids = snapshots.ids(settings)
     return reasons(
-        snapshots.ids(settings),
+        ids,
         snapshots.current_id(settings),
         pins(settings),
         now,
+        about_platform=_about_platform(settings, ids),
         newest=settings.keep_snapshots,
         days=settings.keep_days,
     )
@@ -105,6 +110,7 @@ def reasons(
     pinned: Mapping[str, Pin],
     now: datetime,
     *,
+    about_platform: Container[str] = (),
     newest: int,
     days: int,
 ) -> dict[str, str]:
@@ -112,7 +118,10 @@ def reasons(
     found: dict[str, str] = {}
     if current is not None:
         found[current] = "current"
-    for snapshot_id in [each for each in ids if each != current][: max(0, newest - 1)]:
+    others, count = [each for each in ids if each != current], max(0, newest - 1)
+    for snapshot_id in [each for each in others if each not in about_platform][:count]:
+        found[snapshot_id] = f"one of the newest {newest} with news of the company"
+    for snapshot_id in others[:count]:
         found[snapshot_id] = f"one of the newest {newest}"
     days_seen: set[date] = set()
     for snapshot_id in ids:
@@ -125,6 +134,20 @@ def reasons(
         if snapshot_id in pinned and pinned[snapshot_id].holds(now):
             found[snapshot_id] = str(pinned[snapshot_id])
     return found
+
+
+def _about_platform(settings: Settings, ids: Sequence[str]) -> frozenset[str]:
+    """Those of which the log says so; what a killed publish could not tell is no reason to go."""
+    found: set[str] = set()
+    for event in platform_log.read_newest_first(settings, snapshots.KIND):
+        if event["event"] != "published":
+            continue
+        if not ids or event["snapshot_id"] < ids[-1]:
+            break
+        tables = event.get("tables", [{"written": "nobody knows"}])
+        if all(each["written"] == "kept" or each.get("is_about_platform") for each in tables):
+            found.add(event["snapshot_id"])
+    return frozenset(found)
 
 
 def made_at(snapshot_id: str) -> datetime | None:

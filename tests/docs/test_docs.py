@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -136,6 +137,7 @@ class Step:
 def test_the_tour_goes_as_the_readme_says(own_demo: Sluice) -> None:
     """Each command of “Break something”, in order, on a copy of the demo's data."""
     steps = list(_tour())
+    before: Any = own_demo.json("published", "list")
     assert sum(len(step.commands) for step in steps) >= 8
     for step in steps:
         printed = ""
@@ -148,6 +150,9 @@ def test_the_tour_goes_as_the_readme_says(own_demo: Sluice) -> None:
             assert _is_printed(seen, printed), (
                 f"The README says that {step.commands} print\n  {seen}\nbut they print:\n{printed}"
             )
+    # After all of it, the morning's state is there to go back to.
+    after: Any = own_demo.json("published", "list")
+    assert before[0]["snapshot_id"] in {each["snapshot_id"] for each in after}
 
 
 def test_the_demo_prints_what_the_readme_shows(demo: Demo) -> None:

@@ -28,6 +28,16 @@ query ($run: ID!, $cursor: String) {{ runOrError(runId: $run) {{ ... on Run {{
         ... on LogsCapturedEvent {{ fileKey logKey externalUrl }}
     }} }}
 }} }} }} {_FRAGMENTS}"""
+ASSET: Final = """
+query ($key: AssetKeyInput!) {
+    assetsLatestInfo(assetKeys: [$key]) { latestRun { runId } }
+    assetNodeOrError(assetKey: $key) { ... on AssetNode {
+        assetMaterializations { runId }
+        assetObservations { runId metadataEntries { label } }
+        assetChecksOrError { ... on AssetChecks { checks {
+            name executionForLatestMaterialization { status runId } } } }
+    } }
+}"""
 EVERYTHING_ELSE: Final = f"""
 query ($repository: RepositorySelector!) {{
     instance {{

@@ -44,8 +44,8 @@ class Dagster:
     def runs(self) -> list[Mapping[str, Any]]:
         """The newest first."""
         asked = self.ask(
-            "{ runsOrError { ... on Runs { results"
-            " { runId jobName status tags { key value } } } } }"
+            "{ runsOrError { ... on Runs { results { runId jobName status tags { key value }"
+            " repositoryOrigin { repositoryLocationName } } } } }"
         )
         found: list[Mapping[str, Any]] = asked["runsOrError"]["results"]
         return found
@@ -61,6 +61,12 @@ class Dagster:
                 cursor, has_more = events["cursor"], events["hasMore"]
         with urllib.request.urlopen(f"{self.address}/runs", timeout=60) as page:
             return json.dumps(answers, ensure_ascii=False) + str(page.read().decode())
+
+    def asset(self, *path: str) -> Mapping[str, Any]:
+        """An asset as its page and the lineage show it."""
+        asked = self.ask(dagster_pages.ASSET, key={"path": path})
+        [latest] = asked["assetsLatestInfo"]
+        return {**asked["assetNodeOrError"], "latestRun": latest["latestRun"]["runId"]}
 
     def ended(self, run_id: str) -> Mapping[str, Any]:
         def look() -> Mapping[str, Any] | None:

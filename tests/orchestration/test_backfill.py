@@ -70,6 +70,8 @@ def as_if_built_otherwise(here: Backfilled) -> None:
 def test_a_plan_says_what_it_would_do_and_is_refused_once_it_does_not_fit(
     here: Backfilled,
 ) -> None:
+    refused = here.sluice("backfill", "plan", "--source", "platform", code=2)
+    assert "is about the platform itself" in refused and "sluice replay platform" in refused
     as_if_built_otherwise(here)
     said = here.sluice("backfill", "plan", "--change")
     assert f"{HELD[0]}: its definition has changed" in said
@@ -117,5 +119,6 @@ def test_a_stopped_backfill_holds_nothing_and_its_days_are_due(here: Backfilled)
     here.company.killed_at("build.marked", "backfill", "run")
     here.sluice("backfill", "stop")
     assert here.standing().state == "stopped"
-    here.sluice("run", "--select", SESSIONS)
+    said = here.sluice("run", "--select", SESSIONS)
+    assert f"older than what it reads: {BELOW}; `sluice run` builds what is due" in said
     assert here.rows() == here.before

@@ -95,6 +95,26 @@ def test_dbt_tests_are_asset_checks(definitions: dg.Definitions, catalog: Catalo
     assert len([key for key in shown if key.name != "gate"]) == len(wanted) > 100
 
 
+def test_a_check_says_when_it_fails_and_of_what(
+    definitions: dg.Definitions, catalog: Catalog
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    said = {key: graph.get(key).description or "" for key in graph.asset_check_keys}
+    assert [key for key, text in said.items() if not text.endswith(".") and ": " not in text] == []
+    assert said[check("marts.finance_mrr_daily", "accepted_range_mrr_usd_amount")] == (
+        "Fails on values below or above bounds; null is in range. "
+        "column: mrr_usd_amount; min_value: 0"
+    )
+    known = "Fails on values that the other table does not hold. column: event_name; "
+    assert said[check("staging.stg_events__product_events", "relationships_event_name")] == (
+        f"{known}to: event_taxonomy; field: event_name; where: occurred_on in recently_touched_days"
+    )
+
+
+def check(key: str, name: str) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(dg.AssetKey(key.split(".")), name)
+
+
 def test_datasets_of_other_sources_are_built_in_other_steps(catalog: Catalog) -> None:
     for branch in branches(catalog):
         assert {tuple(sorted(each.sources)) for each in branch.datasets} == {branch.sources}

@@ -9,6 +9,8 @@ from typing import Any
 import duckdb
 from platform_under_test import Sluice
 
+from orchestration.progress import Told
+
 # Opens the pointer anew each time, as a BI tool would, and prints what it saw until told to stop.
 READER = """
 import sys, time, duckdb
@@ -42,6 +44,23 @@ def stale(sluice: Sluice) -> set[str]:
     return {each["table"] for each in status["published"]["stale"]}
 
 
+def test_lines_that_are_held_back_are_told_if_one_of_them_is_wrong() -> None:
+    heard: list[str] = []
+    told = Told(heard.append)
+    for wrong in ("", "✗ gate raw_platform: 50 checks"):
+        told.holds = True
+        for line in ("✓ load platform: 29 files", "… waiting for run 1", wrong):
+            told(line)
+        told.let_go("✓ report: 39 tables")
+    told("✗ load billing:  a file is  broken")
+    assert heard == [
+        "… waiting for run 1", "✓ report: 39 tables",
+        "… waiting for run 1", "✓ load platform: 29 files", "✗ gate raw_platform: 50 checks",
+        "✗ load billing:  a file is  broken",
+    ]  # fmt: skip
+    assert told.has_said("a file is broken") and not told.has_said("another one is")
+
+
 def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snapshot(
     own_demo: Sluice,
 ) -> None:
@@ -61,7 +80,10 @@ def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snaps
     looks, *amounts = seen.split()
     assert int(looks) > 20 and amounts == [str(before[0][0])]
 
-    assert "raw.billing.payments" in run.stdout
+    # What is wrong is said once, what the platform did about itself in one line.
+    assert run.stdout.count("shut: raw.billing.payments: average payment: ") == 1
+    assert "blocking asset check" not in run.stdout and "load platform" not in run.stdout
+    assert run.stdout.count("✓ report: ") == 1
     assert "raw.billing.payments" in shut(own_demo)
     assert collected(own_demo) == before
     assert "finance_revenue_monthly" in stale(own_demo)

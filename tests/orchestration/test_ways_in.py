@@ -16,7 +16,7 @@ import pytest
 from dagster_up import Dagster, until, up
 from platform_under_test import Sluice
 
-from orchestration.run_log import MODELS
+from orchestration.run_log import BY_HAND_TOOL, MODELS, TRIGGER
 from warehouse import platform_log
 from warehouse.settings import PROJECT_ROOT
 
@@ -80,7 +80,8 @@ with dg.DagsterInstance.get() as instance:
     schedule = defs.resolve_schedule_def("daily")
     for request in schedule.evaluate_tick(context).run_requests:
         job = defs.resolve_job_def(schedule.job_name)
-        tags = {**request.tags, "dagster/schedule_name": "daily"}
+        # The daemon names no assets, as this does: it does what is due.
+        tags = {**request.tags, "dagster/schedule_name": "daily", "sluice/scope": "due"}
         result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
         print(schedule.job_name, result.success)
 """
@@ -175,6 +176,22 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
         after = until(lambda: named(dagster, "publish_open_tables"), "a publish follows")
         assert dagster.ended(after)["status"] == "SUCCESS"
         shown = dagster.shown(by_hand, backfilled, sensed, after)
+        runs, plans = dagster.runs(), dagster.asset("curated", "dim_plans")
+    # The sensor's run found that plans were not due: they are shown as they were built and judged.
+    [built] = [each["runId"] for each in plans["assetMaterializations"]]
+    assert sensed in {each["runId"] for each in plans["assetObservations"]}
+    verdicts = [
+        each["executionForLatestMaterialization"] for each in plans["assetChecksOrError"]["checks"]
+    ]
+    assert len(verdicts) > 3 and {each["status"] for each in verdicts} == {"SUCCEEDED"}
+    assert {each["runId"] for each in verdicts} == {built} == {plans["latestRun"]}
+    # On the first page stand those of `sluice run`, too.
+    by_hand_tool = [
+        each for each in runs if {"key": TRIGGER, "value": BY_HAND_TOOL} in each["tags"]
+    ]
+    assert len(by_hand_tool) > 3
+    for run in by_hand_tool:
+        assert run["repositoryOrigin"]["repositoryLocationName"] == "orchestration.definitions"
     # It was at hand: the source was asked, and people were told.
     assert (
         "`url` of the connector of app cannot be read" in shown and "chat was not told of" in shown

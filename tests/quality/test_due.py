@@ -119,6 +119,17 @@ def test_a_gate_that_is_not_open_is_tried_again(catalog: Catalog, facts: Facts, 
     assert found.build[FACTS] == f"its gate is {shut}"
 
 
+def test_what_calls_its_columns_too_little_is_judged_and_not_built(
+    catalog: Catalog, facts: Facts
+) -> None:
+    for found in (
+        replace(facts, kept_back=frozenset({FACTS})),
+        but(facts, FACTS, state="closed", kind="called_too_little"),
+    ):
+        told = due(catalog, found, ORDER)
+        assert not told.build and told.judge == {FACTS: "how it calls its columns is to be judged"}
+
+
 def test_a_gate_that_somebody_opened_is_tried_again(catalog: Catalog, facts: Facts) -> None:
     override = Override("ann", "we know", at(100))
     assert FACTS in due(catalog, but(facts, FACTS, override=override), ORDER).build

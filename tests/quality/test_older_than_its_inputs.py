@@ -57,11 +57,29 @@ def test_what_reads_a_rebuilt_dataset_stays_as_it_was_until_it_is_built_too(
     found = revenue(settings_here, catalog)
     states = gate.states(settings_here, catalog.datasets)
     assert not found.fresh
-    assert found.reason.startswith(f"older than what it reads: {FACTS} (")
-    assert STAGED in found.reason
-    assert found.since == states[STAGED].changed_at
+    # What the facts read is in them.
+    changed = states[FACTS].changed_at
+    when = f"changed {changed:%Y-%m-%d %H:%M} UTC"
+    assert found.reason == f"older than what it reads: {FACTS} ({when})"
+    assert found.since == changed
     judge(settings_here, "run-3", REVENUE)
     assert revenue(settings_here, catalog).fresh
+
+
+def test_what_was_built_since_with_the_same_rows_is_not_named(
+    settings_here: Settings, catalog: Catalog
+) -> None:
+    for key in (PAYMENTS, STAGED, FACTS, REVENUE):
+        judge(settings_here, "run-1", key, batch=1)
+    judge(settings_here, "run-2", PAYMENTS, batch=2)
+    judge(settings_here, "run-2", STAGED)
+    gate.mark_pending(settings_here, [FACTS], "run-2")
+    same = Evaluation(FACTS, (GOOD,), content="the rows of run-1")
+    gate.record(settings_here, [same], "run-2")
+    assert revenue(settings_here, catalog).fresh
+    judge(settings_here, "run-3", PAYMENTS, batch=3)
+    reason = revenue(settings_here, catalog).reason
+    assert PAYMENTS in reason and STAGED not in reason
 
 
 def test_a_source_makes_what_reads_it_older_by_new_rows_only(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
-from gated_company import PAYMENTS, REVENUE, Catalog, Check, write
+from gated_company import FACTS, FUNNEL, PAYMENTS, REVENUE, STAGED, Catalog, Check, write
 from platform_under_test import Demo
 
+from catalog.leaks import KeptBack
+from quality import downstream, gate
 from quality.checks import CheckFileError, load, overdue
+from quality.evaluate import evaluate
 from quality.evaluation import CheckResult, Evaluation, closed
 from warehouse.clock import wall_clock
-from warehouse.settings import PROJECT_ROOT
+from warehouse.settings import PROJECT_ROOT, Settings
 
 pytest_plugins = ["gated_company"]
 
@@ -126,3 +130,31 @@ def test_the_linter_fails_on_a_bad_check_file_and_names_line_and_word(
     assert "marts.accounts_overview is public and has no check file" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 4
     assert "-m quality" in (PROJECT_ROOT / "Makefile").read_text()
+
+
+def test_a_table_that_calls_its_columns_too_little_is_shut_and_says_so_once(
+    settings_here: Settings, catalog: Catalog, company: duckdb.DuckDBPyConnection, checks_dir: Path
+) -> None:
+    """The publish keeps it back, too; whose table it is hears of it by the gate."""
+    write(checks_dir, REVENUE, "checks:\n  - row_count:\n")
+    what = "currency is declared internal, and what reaches it is personal"
+    leaking = {REVENUE: KeptBack(f"its classification: {what}", {"currency": "personal"})}
+    keys = (PAYMENTS, STAGED, FACTS, REVENUE)
+    judged = evaluate(settings_here, catalog, company, keys, folder=checks_dir, kept_back=leaking)
+    gate.record(settings_here, judged, "run")
+    states = gate.states(settings_here, catalog.datasets)
+    assert judged[-1].kind == states[REVENUE].kind == "called_too_little"
+    [table, _] = sorted(
+        downstream.publish_plan(catalog, states, leaking), key=lambda each: each.name
+    )
+    assert table.name == "finance_revenue" and not table.fresh
+    assert table.reason.count(what) == 1 and table.since == states[REVENUE].closed_since
+    # Its rows are right: what reads it goes on, until something else is wrong with them.
+    below = replace(catalog[FUNNEL], key="marts.below", name="below", parents=(REVENUE,))
+    wider = replace(catalog, datasets={**catalog.datasets, below.key: below})
+    assert downstream.closed_upstream(wider, states, below.key) == ()
+    write(checks_dir, REVENUE, "checks:\n  - row_count: {threshold: {must_be: 7}}\n")
+    judged = evaluate(settings_here, catalog, company, keys, folder=checks_dir, kept_back=leaking)
+    gate.record(settings_here, judged, "run")
+    states = gate.states(settings_here, catalog.datasets)
+    assert [each.key for each in downstream.closed_upstream(wider, states, below.key)] == [REVENUE]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from warehouse_shop import build, markers, plan
+from warehouse_shop import SINCE, build, markers, plan
 
 from warehouse import platform_log, retention, snapshots
 from warehouse.errors import PublishError
@@ -103,6 +104,21 @@ def test_a_pinned_snapshot_outlives_every_publish_until_it_is_unpinned(here: Set
         ("unpinned", "ada", "figures of the annual report"),
         ("pinned", "ada", "figures of the annual report"),
     ]
+
+
+def test_what_the_platform_says_of_itself_pushes_nothing_else_out(here: Settings) -> None:
+    """The shop's totals are its platform: one state of the rest stays to go back to."""
+    shop = [replace(each, is_about_platform=each.name == "totals") for each in plan()]
+    ours = [replace(each, fresh=each.is_about_platform, since=SINCE) for each in shop]
+    made = []
+    for marker, tables in enumerate((shop, shop, ours, ours, ours)):
+        build(here, marker)
+        made.append(publish(here, tables, "run").snapshot_id)
+    assert snapshots.ids(here) == [made[4], made[3], made[1]]
+    assert retention.kept_because(here, NOW)[made[1]] == (
+        "one of the newest 2 with news of the company"
+    )
+    assert markers(here, made[1])["orders"] == 1
 
 
 def test_pinning_again_replaces_the_reason_and_the_end(here: Settings) -> None:

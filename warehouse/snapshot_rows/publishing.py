@@ -82,7 +82,9 @@ def publish(settings: Settings, tables: Sequence[PublicTable], run_id: str) -> S
             crash_point("publish.pruned")
             snapshot = snapshots.show(settings, snapshot_id)
             seconds = time.perf_counter() - started
-            platform_log.append(settings, snapshots.KIND, [event(snapshot, made, gone, seconds)])
+            platform_log.append(
+                settings, snapshots.KIND, [event(snapshot, tables, made, gone, seconds)]
+            )
             crash_point("publish.logged")
             granting.collect(settings, session)
     return snapshot
