@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
-from weakref import ref
 
 if TYPE_CHECKING:
     from dbt.graph.graph import Graph
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
 def spare_dbt() -> None:
     """For every later command of this process."""
     from dbt.adapters.base import impl
-    from dbt_common.behavior_flags import Behavior, BehaviorFlagRendered
+    from dbt_common.behavior_flags import BehaviorFlagRendered
 
     # Its adapter looks through the whole stack, twice, for who made it: for a message.
-    BehaviorFlagRendered._default_source = staticmethod(lambda: impl.__name__)  # type: ignore[method-assign]
+    BehaviorFlagRendered._default_source = staticmethod(lambda: impl.__name__)
     _link_once()
 
 
@@ -29,16 +28,15 @@ def _link_once() -> None:
     """The graph of a manifest is the same in each command that builds from it."""
     from dbt.task.build import BuildTask
 
-    known: dict[int, tuple[object, Graph]] = {}
     link = BuildTask.compile_manifest
+    last: list[tuple[object, Graph]] = []
 
     def linked(task: BuildTask) -> None:
-        found = known.get(id(task.manifest))
-        if found is not None and found[0] is task.manifest:
-            task.graph = found[1]
-            return
+        for manifest, graph in last:
+            if manifest is task.manifest:
+                task.graph = graph
+                return
         link(task)
-        known.clear()
-        known[id(task.manifest)] = (task.manifest, task.graph)
+        last[:] = [(task.manifest, task.graph)]
 
-    BuildTask.compile_manifest = linked  # type: ignore[method-assign]
+    BuildTask.compile_manifest = linked
