@@ -124,8 +124,15 @@ def build(settings: Settings, unique_ids: Iterable[str]) -> Outcome:
     try:
         return _invoke(
             settings,
-            # What is chosen is all that there is: dbt adds no tests.
-            ["build", "--select", f"tag:{CHOSEN}", "--indirect-selection", "empty"],
+            # dbt adds no tests, and looks at no schema in which it builds nothing.
+            [
+                "build",
+                "--select",
+                f"tag:{CHOSEN}",
+                "--indirect-selection",
+                "empty",
+                "--cache-selected-only",
+            ],
             manifest=manifest,
             on_event=None,
         )
