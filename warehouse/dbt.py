@@ -58,26 +58,37 @@ class Outcome:
 
 def fingerprint() -> str:
     """Changes with any file of the project that dbt reads."""
+    return _digest(tuple(_states(PROJECT_ROOT, PROJECT_ROOMS)))
+
+
+FileState = tuple[str, int, int, int]
+"""Path, inode, size and time of writing: what a file cannot be changed without changing."""
+
+
+def _states(folder: Path, names: Iterable[str]) -> Iterator[FileState]:
+    for name in names:
+        with os.scandir(folder / name) as found:
+            entries = sorted(found, key=lambda each: each.name)
+        for entry in entries:
+            if entry.name.endswith(PROJECT_FILES):
+                now = entry.stat()
+                yield entry.path, now.st_ino, now.st_size, now.st_mtime_ns
+        below = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
+        yield from _states(folder / name, [each for each in below if each != "target"])
+
+
+@lru_cache(maxsize=2)
+def _digest(states: tuple[FileState, ...]) -> str:
+    """Asked hundreds of times a run: files are read again only when one's state has changed."""
     digest = hashlib.sha256()
-    for room in PROJECT_ROOMS:
-        for folder, below, names in os.walk(PROJECT_ROOT / room):
-            below[:] = sorted(set(below) - {"target"})
-            for name in sorted(names):
-                if name.endswith(PROJECT_FILES):
-                    path = f"{folder}/{name}"
-                    digest.update(path.removeprefix(str(PROJECT_ROOT)).encode())
-                    digest.update(_checksum(path, *_state(path)))
+    for path, *state in states:
+        digest.update(path.removeprefix(str(PROJECT_ROOT)).encode())
+        digest.update(_checksum(path, *state))
     return digest.hexdigest()
-
-
-def _state(path: str) -> tuple[int, int, int]:
-    found = Path(path).stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=8192)
 def _checksum(path: str, *_state: int) -> bytes:
-    """Asked hundreds of times a run: a file is read again only when its state has changed."""
     return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
