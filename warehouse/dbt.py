@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +14,14 @@ from warehouse import masks, postgres
 from warehouse.clock import as_of
 from warehouse.engine_words import engine_message
 from warehouse.errors import SluiceError
-from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.project_files import fingerprint
+from warehouse.settings import Settings
 from warehouse.warm_dbt import spare_dbt
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
 
-PROJECT_ROOMS = ("dbt_project", "macros_lib", "seeds")
-PROJECT_FILES = (".sql", ".yml", ".yaml", ".csv", ".md", ".py")
 FINGERPRINT = "manifest.fingerprint"
 SAVED_PARSE = "partial_parse.msgpack"
 CHOSEN = "sluice_chosen"
@@ -54,42 +51,6 @@ class Outcome:
     nodes: tuple[NodeResult, ...] = ()
     error: str = ""
     command: tuple[str, ...] = field(default_factory=tuple)
-
-
-def fingerprint() -> str:
-    """Changes with any file of the project that dbt reads."""
-    return _digest(tuple(_states(PROJECT_ROOT, PROJECT_ROOMS)))
-
-
-FileState = tuple[str, int, int, int]
-"""Path, inode, size and time of writing: what a file cannot be changed without changing."""
-
-
-def _states(folder: Path, names: Iterable[str]) -> Iterator[FileState]:
-    for name in names:
-        with os.scandir(folder / name) as found:
-            entries = sorted(found, key=lambda each: each.name)
-        for entry in entries:
-            if entry.name.endswith(PROJECT_FILES):
-                now = entry.stat()
-                yield entry.path, now.st_ino, now.st_size, now.st_mtime_ns
-        below = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
-        yield from _states(folder / name, [each for each in below if each != "target"])
-
-
-@lru_cache(maxsize=2)
-def _digest(states: tuple[FileState, ...]) -> str:
-    """Asked hundreds of times a run: files are read again only when one's state has changed."""
-    digest = hashlib.sha256()
-    for path, *state in states:
-        digest.update(path.removeprefix(str(PROJECT_ROOT)).encode())
-        digest.update(_checksum(path, *state))
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=8192)
-def _checksum(path: str, *_state: int) -> bytes:
-    return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
 def ensure_manifest(settings: Settings) -> Path:
