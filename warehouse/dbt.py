@@ -90,7 +90,13 @@ def build(settings: Settings, unique_ids: Iterable[str]) -> Outcome:
     the project with each name that it is given, three times, which took seconds of every run.
     """
     manifest = _manifest(settings)
-    chosen = [manifest.nodes[each] for each in unique_ids]
+    wanted = list(unique_ids)
+    if gone := [each for each in wanted if each not in manifest.nodes]:
+        raise SluiceError(
+            f"The project changed during the run: it has no {', '.join(gone)} any more.",
+            remedy="Run again; in Dagster's pages reload the code location first.",
+        )
+    chosen = [manifest.nodes[each] for each in wanted]
     for node in chosen:
         node.tags.append(CHOSEN)
     try:
