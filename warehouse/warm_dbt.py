@@ -1,6 +1,7 @@
 """What dbt does anew at each command, and need not in a process that stays warm.
 
-Where a later dbt no longer has these places, nothing is lost but the time.
+Two of its functions are replaced for this process (docs/decisions/0056): dbt is locked, and a later
+one without these places fails at the first command.
 """
 
 from __future__ import annotations
