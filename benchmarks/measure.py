@@ -30,12 +30,12 @@ def python(data_dir: Path, *arguments: str, **environment: str) -> Used:
     return command([sys.executable, *arguments], {**_environment(data_dir), **environment})
 
 
-def dbt(data_dir: Path, *arguments: str) -> Used:
+def dbt(data_dir: Path, *arguments: str, **environment: str) -> Used:
     """dbt's own command, as anyone would call it in the project's folder."""
     folder = PROJECT_ROOT / "dbt_project"
     quiet = ["--no-version-check", "--log-path", str(data_dir / "logs")]
     program = str(Path(sys.executable).with_name("dbt"))
-    return command([program, *quiet, *arguments], _environment(data_dir), folder)
+    return command([program, *quiet, *arguments], {**_environment(data_dir), **environment}, folder)
 
 
 def _environment(data_dir: Path) -> dict[str, str]:

@@ -52,6 +52,13 @@ def dagster() -> None:
     _steps(*BUILT_LAYERS)
 
 
+def dagster_start() -> None:
+    """What the steps need before the first of them: Dagster, its definitions, dbt, its manifest."""
+    import_module("orchestration.running")
+    import_module("orchestration.definitions")
+    nothing()
+
+
 def _steps(*layers: str) -> None:
     from orchestration.running import run
 
@@ -90,6 +97,7 @@ PARTS = {
     "gates": gates,
     "raw_gates": raw_gates,
     "dagster": dagster,
+    "dagster_start": dagster_start,
 }
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def measure(history: Settings, figures: Figures, rounds: int = 5) -> None:
 
 
 def _public_tables(history: Settings) -> list[PublicTable]:
-    plan = publish_plan(load_catalog(history), {})
+    plan = publish_plan(load_catalog(history), {}, {})
     return [
         replace(each, fresh=True, build="1", reason="", since=None, masked=())
         for each in plan

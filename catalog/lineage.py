@@ -24,7 +24,7 @@ from catalog.catalog import Catalog, Dataset
 from catalog.sql_queries import CannotFollow, Queries
 from catalog.sql_scope import UNNAMED, Relation, Scope
 from catalog.taint import UNKNOWN, How, Ref, Taint, joined
-from warehouse import dbt
+from warehouse import dbt, project_files
 from warehouse.settings import Settings
 
 MARK_VARIABLE: Final = "SLUICE_LINEAGE_MARK"
@@ -208,7 +208,7 @@ def state_of(settings: Settings, readers: Iterable[str]) -> str:
     digest = hashlib.sha256(version("sqlglot").encode())
     for name in readers:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    return f"{dbt.fingerprint()}:{settings.target}:{digest.hexdigest()}"
+    return f"{project_files.fingerprint()}:{settings.target}:{digest.hexdigest()}"
 
 
 def remembered(path: Path, state: str) -> dict[str, Any] | None:

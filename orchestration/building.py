@@ -96,19 +96,11 @@ def build_step(
             crash_point("build.marked")
             with closing(connect(settings())) as connection:
                 holes = ask_for_holes(catalog, connection, buildable)
-            outcome = dbt.run(
+            outcome = dbt.build(
                 settings(),
                 [
-                    "build",
-                    "--select",
-                    *[_selector(catalog[key]) for key in sorted(buildable)],
-                    *[each.selector for each in wanted],
-                    # Unit tests prove logic before a merge; a run is about data.
-                    "--exclude-resource-type",
-                    "unit_test",
-                    # The tests are named above; dbt adds none.
-                    "--indirect-selection",
-                    "empty",
+                    *(catalog[key].unique_id for key in sorted(buildable)),
+                    *(each.unique_id for each in wanted),
                 ],
             )
             crash_point("build.built")
@@ -133,10 +125,6 @@ def build_step(
             raise dg.Failure(text, allow_retries=False)
 
     return build
-
-
-def _selector(dataset: Dataset) -> str:
-    return f"{dataset.name},resource_type:model"
 
 
 def _events(

@@ -4,6 +4,8 @@ Dagster opens a file anew for each event, and closing it writes the log of it ba
 connection per file and process is enough, because Dagster lets one thread at a time at them. Not
 every commit waits for the disk: what a power cut may cost is history of Dagster's pages; what the
 platform remembers is its own log. A killed process loses nothing.
+
+Which tables and columns are there is asked once, and not of each event again.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dagster import DagsterEventType, EventLogEntry, StringSource
+from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, _event_logs_directory
@@ -28,6 +31,7 @@ KEPT_OPEN = 8
 class EventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._there: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @contextmanager
@@ -60,6 +64,19 @@ class EventLog(SqliteEventLogStorage):
         """
         if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             super().store_event(event)
+
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._there and super().has_table(table_name):
+            self._there.add(table_name)
+        return table_name in self._there
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        column = f"{AssetKeyTable.name}.{column_name}"
+        if column not in self._there and super()._has_asset_key_col_on_connection(
+            conn, column_name
+        ):
+            self._there.add(column)
+        return column in self._there
 
     def dispose(self) -> None:
         with self._db_lock:

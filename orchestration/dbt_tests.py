@@ -24,7 +24,6 @@ class DataTest:
     unique_id: str
     dataset: Dataset
     name: str
-    selector: str
     description: str
     is_error: bool
     reads: frozenset[str] = frozenset()
@@ -69,7 +68,6 @@ def data_tests(catalog: Catalog, built: Sequence[Branch]) -> tuple[DataTest, ...
                 unique_id=unique_id,
                 dataset=catalog[last],
                 name=name if number == 1 else f"{name}_{number}",
-                selector=node["name"],
                 description=described(node, catalog.manifest["macros"]),
                 is_error=str(node["config"].get("severity", "error")).lower() == "error",
                 reads=frozenset(reads),

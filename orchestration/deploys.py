@@ -15,7 +15,7 @@ from catalog.catalog import Catalog, Dataset
 from catalog.changes import newest_commit
 from quality.checks import CHECKS_DIR, CheckFileError
 from quality.evaluate import declared
-from warehouse import dbt, platform_log
+from warehouse import platform_log, project_files
 from warehouse.clock import wall_clock
 from warehouse.settings import Settings
 
@@ -56,7 +56,7 @@ def note_deploy(settings: Settings, catalog: Catalog) -> str | None:
 
 
 def fingerprint() -> str:
-    digest = hashlib.sha256(dbt.fingerprint().encode())
+    digest = hashlib.sha256(project_files.fingerprint().encode())
     for path in sorted(CHECKS_DIR.rglob("*.yml")):
         digest.update(str(path.relative_to(CHECKS_DIR)).encode())
         digest.update(path.read_bytes())

@@ -81,7 +81,7 @@ def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | N
             is_to_report = _is_to_report(connection) or _is_left_over(catalog, facts)
         run_id = str(uuid4())
         is_new = note_deploy(settings(), catalog) is not None
-        watch.confirm(run_id)
+        watch.confirm(run_id, facts)
         log_idle(settings(), run_id, job)
         tables = downstream.publish_plan(
             catalog, gate.states(settings(), catalog.datasets), kept_back(settings()), held

@@ -54,18 +54,23 @@ class Watch:
         wanted = sorted(keys)
         if not wanted:
             return Due({}, {})
+        return due(self.catalog, self._facts(wanted), wanted)
+
+    def _facts(self, keys: Iterable[str]) -> Facts:
         with closing(connect(settings())) as connection:
-            return due(self.catalog, self.facts(connection, wanted), wanted)
+            return self.facts(connection, keys)
 
     def held(self) -> frozenset[str]:
         """What a backfill has begun to change."""
         with closing(connect(settings())) as connection:
             return frozenset(backfills.held(connection))
 
-    def confirm(self, run_id: str) -> None:
-        """At a run's end: what had nothing due still holds, which its service level counts on."""
+    def confirm(self, run_id: str, known: Facts | None = None) -> None:
+        """At a run's end: what had nothing due still holds, which its service level counts on.
+
+        Facts that are `known` are of this moment: nothing was built since.
+        """
         keys = self.company
-        with closing(connect(settings())) as connection:
-            facts = self.facts(connection, keys)
+        facts = known or self._facts(keys)
         found = due(self.catalog, facts, keys)
         gate.confirm(settings(), holding(self.catalog, facts, keys, found, wall_clock()), run_id)

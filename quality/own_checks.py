@@ -124,6 +124,8 @@ def batches(
     as_of: Mapping[str, datetime],
 ) -> dict[str, Batches]:
     """Per raw dataset: which batches are due, what was set aside, when it last received."""
+    if not datasets:
+        return {}
     found: dict[str, list[_Batch]] = {}
     try:
         rows = connection.execute(
@@ -132,6 +134,8 @@ def batches(
             f" from {LEDGER}.batches left join"
             f" (select batch_id, count(*) as unread from {LEDGER}.quarantine"
             " where replayed_at is null group by batch_id) as quarantined using (batch_id)"
+            " where source in (select unnest(?::varchar[]))",
+            [sorted({each.source for each in datasets})],
         ).fetchall()
     except NO_SUCH_TABLE:
         rows = []

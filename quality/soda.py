@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DATA_SOURCE = "workshop"
 EVERY_BATCH = -1
+# The writer in C, where the library has it.
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 OUTCOMES: Mapping[str, Outcome] = {
     "PASSED": "pass",
     "WARN": "warn",
@@ -112,7 +114,7 @@ def contract(scan: Scan, place: str = DATA_SOURCE) -> str:
         document["filter"] = " and ".join(filters)
     if checks:
         document["checks"] = checks
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return yaml.dump(document, Dumper=DUMPER, sort_keys=False, allow_unicode=True)
 
 
 def _body(check: DeclaredCheck, place: str) -> dict[str, Any]:

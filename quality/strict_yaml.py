@@ -77,7 +77,7 @@ class StrictYaml:
     def scalar(self, node: yaml.Node, word: str) -> Any:
         if not isinstance(node, yaml.ScalarNode):
             raise self.error(node, f"`{word}` must be a plain value")
-        return yaml.safe_load(yaml.serialize(node))
+        return yaml.constructor.SafeConstructor().construct_document(node)
 
     def text(self, node: yaml.Node, word: str) -> str:
         value = self.scalar(node, word)

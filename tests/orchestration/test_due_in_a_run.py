@@ -138,6 +138,15 @@ def test_its_rows_are_those_of_a_full_rebuild(company: Company, here: Catalog) -
     assert rows(company) == before
 
 
+def test_dbt_builds_and_tests_what_a_step_names_and_no_more(
+    company: Company, here: Catalog
+) -> None:
+    for key in ("marts.finance_revenue_monthly", "curated.fct_refunds"):
+        named = {here[key].unique_id, here.tests[key][0]}
+        outcome = dbt.build(company.settings, named)
+        assert outcome.success and {each.unique_id for each in outcome.nodes} == named
+
+
 def rows(sluice: Company) -> Mapping[str, Any]:
     with closing(connect(sluice.settings)) as workshop:
         return {
