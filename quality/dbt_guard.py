@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import duckdb
@@ -30,7 +31,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         takes: list[Any] = ["VARCHAR[]", "VARCHAR"]
-        conn.create_function(FUNCTION, consult, takes, "VARCHAR", side_effects=True)
+        # Another connection of this process may hold the file open since the last command.
+        with suppress(duckdb.CatalogException):
+            conn.create_function(FUNCTION, consult, takes, "VARCHAR", side_effects=True)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Models hash with a key that no SQL shows."""

@@ -244,6 +244,8 @@ def _variables(settings: Settings) -> dict[str, str]:
         "SLUICE_SCHEMA_PREFIX": settings.schema_prefix,
         "SLUICE_WORKSHOP": str(settings.workshop_path),
         "SLUICE_DBT_THREADS": str(settings.dbt_threads),
+        # DuckDB's own, where nothing is said.
+        "SLUICE_DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit or "80%",
         "DBT_TARGET_PATH": str(settings.dbt_target_path),
         "SLUICE_AS_OF": as_of(settings).isoformat(),
         "SLUICE_GATES_WERE_ASKED": "yes",

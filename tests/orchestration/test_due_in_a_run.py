@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from crash.company import Company
 from platform_under_test import Sluice
@@ -145,6 +146,14 @@ def test_dbt_builds_and_tests_what_a_step_names_and_no_more(
         named = {here[key].unique_id, here.tests[key][0]}
         outcome = dbt.build(company.settings, named)
         assert outcome.success and {each.unique_id for each in outcome.nodes} == named
+
+
+def test_dbt_takes_no_more_memory_than_it_may(company: Company, here: Catalog) -> None:
+    settings = company.settings.model_copy(update={"duckdb_memory_limit": "2GB"})
+    # Who has the same file open in this process shares its settings.
+    with closing(duckdb.connect(str(settings.workshop_path))) as other:
+        assert dbt.build(settings, {here["curated.fct_refunds"].unique_id}).success
+        assert other.execute("select current_setting('memory_limit')").fetchall() == [("1.8 GiB",)]
 
 
 def rows(sluice: Company) -> Mapping[str, Any]:
