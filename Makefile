@@ -20,7 +20,7 @@ demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, prin
 
 test: lint ## lint, then the whole test suite
 	@echo "→ tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-all: lint ## the same, and every visit of the crash matrix
 	@echo "→ tests, all of them"

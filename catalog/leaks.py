@@ -9,8 +9,11 @@ from catalog import classification, metric_classification, policy
 from catalog.catalog import Catalog, load_catalog
 from catalog.classification import Classification, Leak
 from catalog.lineage import READERS, load_lineage, remember, remembered, state_of
+from warehouse.errors import SluiceError
 from warehouse.settings import Settings
 
+# By state of the project, why its columns cannot be followed.
+_unreadable: dict[str, SluiceError] = {}
 # More columns than these are counted, not named.
 NAMED = 6
 
@@ -54,11 +57,27 @@ def kept_back(settings: Settings) -> Mapping[str, KeptBack]:
     known = remembered(path, state)
     if known is not None:
         return {key: KeptBack(**each) for key, each in known.items()}
+    if state in _unreadable:
+        raise _unreadable[state]
     # The project as its files are now, whatever a long-lived process began with.
     catalog = load_catalog(settings)
-    found = called_too_little(Classification(catalog, load_lineage(settings, catalog)))
+    try:
+        found = called_too_little(Classification(catalog, load_lineage(settings, catalog)))
+    except SluiceError as error:
+        _unreadable[state] = error
+        raise
     remember(path, state, {key: asdict(each) for key, each in found.items()})
     return found
+
+
+def suspected(settings: Settings) -> Mapping[str, KeptBack]:
+    """The same as far as the project can be read: what dbt cannot compile stops a publish, and
+    neither a load nor a gate.
+    """
+    try:
+        return kept_back(settings)
+    except SluiceError:
+        return {}
 
 
 def called_too_little(classified: Classification) -> dict[str, KeptBack]:

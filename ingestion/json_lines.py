@@ -79,7 +79,7 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
                         else starts_with(ltrim(line, chr(32) || chr(9)), '{{') end as is_object
                 from sluice_lines
                 -- Trimming is slow, and an `or` here would trim every line.
-                where {scope.batches} and {scope.rows} and case when strlen(line) > 16 then true
+                where {scope.batches} and {scope.rows} and case when strlen(line) > 17 then true
                     else trim(line, ' ' || chr(10) || chr(13)) != '' end
             )
         ),

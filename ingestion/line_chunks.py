@@ -6,11 +6,10 @@ lines where they lie: nothing is copied, and its threads share them.
 
 from __future__ import annotations
 
-import io
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +54,12 @@ class Chunk:
     def read(self, stream: BinaryIO) -> int:
         """As much as is there and fits into a block; nothing only at the end."""
         free = self.memory[self.used : self.used + BLOCK].data
-        count = cast(io.BufferedReader, stream).readinto(free)
+        if hasattr(stream, "readinto"):
+            count = int(stream.readinto(free))
+        else:
+            content = stream.read(len(free))
+            count = len(content)
+            free[:count] = content
         self.used += count
         return count
 
@@ -90,8 +94,20 @@ def chunks(landing: Landing, contract: Contract, files: Sequence[Numbered]) -> I
         yield chunk
 
 
-def chunk_of(lines: Sequence[tuple[int, str, int, str]]) -> Chunk:
-    """Lines that were received before: batch, file, row number and text of each."""
+Received = tuple[int, str, int, str]
+"""A line that was received before: its batch, file, row number and text."""
+
+
+def chunks_of(lines: Sequence[Received]) -> Iterator[Chunk]:
+    start, size = 0, 0
+    for end, (_, _, _, text) in enumerate(lines, start=1):
+        size += len(text)
+        if size >= _CHUNK_BYTES or end == len(lines):
+            yield _chunk_of(lines[start:end])
+            start, size = end, 0
+
+
+def _chunk_of(lines: Sequence[Received]) -> Chunk:
     contents = [text.encode().removesuffix(b"\n") + b"\n" for _, _, _, text in lines]
     ends = np.cumsum([len(content) for content in contents]).tolist()
     return Chunk(
@@ -172,9 +188,10 @@ def counted(chunk: Chunk) -> tuple[pa.Table, dict[int, int]]:
     file_numbers = np.array([files[stretch.path] for stretch in stretches], np.int32)
     structures = np.array([stretch.structure for stretch in stretches], np.int32)
     batch_ids = np.array([stretch.batch_id for stretch in stretches], np.int64)
-    offsets = np.empty(len(ends) + 1, np.int32)
-    offsets[0] = 0
-    np.add(ends, 1, out=offsets[1:], casting="unsafe")
+    # A contract may allow lines for which 32 bits are too few.
+    is_large = chunk.used > np.iinfo(np.int32).max
+    offsets = np.zeros(len(ends) + 1, np.int64 if is_large else np.int32)
+    np.add(ends, 1, out=offsets[1:], casting="same_kind")
     lines = pa.record_batch(
         {
             "batch_id": pa.array(np.repeat(batch_ids, counts)),
@@ -185,7 +202,9 @@ def counted(chunk: Chunk) -> tuple[pa.Table, dict[int, int]]:
             "structure": pa.array(np.repeat(structures, counts)),
             # As texts without a second look: the inspection has checked that they are UTF-8.
             "line": pa.Array.from_buffers(
-                pa.string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(chunk.memory)]
+                pa.large_string() if is_large else pa.string(),
+                len(ends),
+                [None, pa.py_buffer(offsets), pa.py_buffer(chunk.memory)],
             ),
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +25,7 @@ from ingestion.ledger import (
     record,
     registered,
 )
-from ingestion.line_chunks import chunk_of
+from ingestion.line_chunks import chunks_of
 from ingestion.outcome import explained, log_replay
 from ingestion.raw import ensure_raw_tables
 from ingestion.taking import Reading, Scope, insert_good, look_at
@@ -98,15 +99,16 @@ def _replay_entity(
     desk.clear(contract)
     sight, fresh = _Sight(desk.connection, contract), next_batch_id(connection)
     batch_ids = {file: fresh + n for n, file in enumerate(dict.fromkeys(r.file for r in rows))}
-    accepted: dict[str, int] = {}
+    accepted: Counter[str] = Counter()
     if contract.format == "csv":
         for file, batch_id in batch_ids.items():
             _parse_csv_again(sight, landing, file, batch_id, rows)
             _accept(desk, contract, now, accepted)
     else:
         lines = [(batch_ids[row.file], row.file, row.number, row.content) for row in rows]
-        parse_json_lines(sight, chunk_of(lines))
-        _accept(desk, contract, now, accepted)
+        for chunk in chunks_of(lines):
+            parse_json_lines(sight, chunk)
+            _accept(desk, contract, now, accepted)
     known = known_files(connection, contract.source)
     record(connection, [
         Batch(
@@ -150,13 +152,13 @@ class _Sight:
         """The first load has reported it."""
 
 
-def _accept(desk: Desk, contract: Contract, now: datetime, accepted: dict[str, int]) -> None:
+def _accept(desk: Desk, contract: Contract, now: datetime, accepted: Counter[str]) -> None:
     counts = desk.connection.execute(
         f"select file, count(*) from {PARSED} where fault = 0 group by file order by file"
     ).fetchall()
     if not counts:
         return
-    accepted.update(counts)
+    accepted.update(dict(counts))
     insert_good(desk.connection, contract, now, PARSED)
     desk.deliver(contract)
     fit = desk.connection.sql(f"select file, row_number from {PARSED} where fault = 0")

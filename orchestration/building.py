@@ -7,7 +7,7 @@ from datetime import datetime
 import dagster as dg
 
 from catalog.catalog import Catalog, Dataset
-from catalog.leaks import kept_back
+from catalog.leaks import suspected
 from orchestration.branches import Branch
 from orchestration.dbt_tests import DataTest
 from orchestration.progress import say
@@ -185,7 +185,7 @@ def _judge(
     rest = [key for key in built if key not in verdicts]
     with closing(connect(settings())) as connection:
         evaluations = evaluate(
-            settings(), catalog, connection, rest, kept_back=kept_back(settings())
+            settings(), catalog, connection, rest, kept_back=suspected(settings())
         )
     gate.record(settings(), [*verdicts.values(), *evaluations], run_id)
 

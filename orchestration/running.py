@@ -127,9 +127,13 @@ def _run(
                     SCOPE: scope if name == BUILD or scope == "all" or jobs else "due",
                 }
                 told.holds = name == REPORT
-                results.append(_execute(instance, defs.resolve_job_def(name), wanted, tags))
-                if told.holds:
-                    told.let_go(_reported(results[-1]))
+                said = ""
+                try:
+                    results.append(_execute(instance, defs.resolve_job_def(name), wanted, tags))
+                    said = _reported(results[-1])
+                finally:
+                    if told.holds:
+                        told.let_go(said)
                 stop_if_interrupted()
                 show(instance, results[-1])
                 problems += _problems(results[-1])

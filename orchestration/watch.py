@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from catalog.catalog import Catalog
-from catalog.leaks import kept_back
+from catalog.leaks import suspected
 from orchestration.branches import branches
 from orchestration.dbt_tests import data_tests
 from quality import gate
@@ -47,7 +47,7 @@ class Watch:
             connection,
             keys,
             tested_with=self.tested_with,
-            kept_back=kept_back(settings()),
+            kept_back=suspected(settings()),
         )
 
     def look(self, keys: Iterable[str]) -> Due:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse import masks, postgres
 from warehouse.clock import as_of
 from warehouse.engine_words import engine_lines, placed
-from warehouse.errors import SluiceError
+from warehouse.errors import SettingsError, SluiceError
 from warehouse.project_files import fingerprint
 from warehouse.settings import Settings
 from warehouse.warm_dbt import spare_dbt
@@ -102,14 +102,14 @@ def build(settings: Settings, unique_ids: Iterable[str]) -> Outcome:
     manifest = _manifest(settings)
     wanted = list(unique_ids)
     if gone := [each for each in wanted if each not in manifest.nodes]:
-        raise SluiceError(
+        raise SettingsError(
             f"The project changed during the run: it has no {', '.join(gone)} any more.",
             remedy="Run again; in Dagster's pages reload the code location first.",
         )
     chosen = [manifest.nodes[each] for each in wanted]
-    for node in chosen:
-        node.tags.append(CHOSEN)
     try:
+        for node in chosen:
+            node.tags.append(CHOSEN)
         return _invoke(
             settings,
             # dbt adds no tests, and looks at no schema in which it builds nothing.
@@ -126,7 +126,7 @@ def build(settings: Settings, unique_ids: Iterable[str]) -> Outcome:
         )
     finally:
         for node in chosen:
-            node.tags.remove(CHOSEN)
+            node.tags[:] = [tag for tag in node.tags if tag != CHOSEN]
 
 
 def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -24,10 +24,12 @@ def fingerprint() -> str:
 
 def _states(folder: Path, names: Iterable[str]) -> Iterator[FileState]:
     for name in names:
+        if not (folder / name).is_dir():
+            continue
         with os.scandir(folder / name) as found:
             entries = sorted(found, key=lambda each: each.name)
         for entry in entries:
-            if entry.name.endswith(PROJECT_FILES):
+            if entry.name.endswith(PROJECT_FILES) and entry.is_file():
                 now = entry.stat()
                 yield entry.path, now.st_ino, now.st_size, now.st_mtime_ns
         below = [each.name for each in entries if each.is_dir(follow_symlinks=False)]

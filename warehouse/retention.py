@@ -98,7 +98,7 @@ def kept_because(settings: Settings, now: datetime) -> dict[str, str]:
         snapshots.current_id(settings),
         pins(settings),
         now,
-        about_platform=_about_platform(settings, ids),
+        about_platform=_about_platform(settings, ids, settings.keep_snapshots),
         newest=settings.keep_snapshots,
         days=settings.keep_days,
     )
@@ -136,17 +136,22 @@ def reasons(
     return found
 
 
-def _about_platform(settings: Settings, ids: Sequence[str]) -> frozenset[str]:
-    """Those of which the log says so; what a killed publish could not tell is no reason to go."""
+def _about_platform(settings: Settings, ids: Sequence[str], newest: int) -> frozenset[str]:
+    """Those of which the log says so, down to so many others; what a killed publish could not
+    tell is no reason to go.
+    """
     found: set[str] = set()
+    others = 0
     for event in platform_log.read_newest_first(settings, snapshots.KIND):
         if event["event"] != "published":
             continue
-        if not ids or event["snapshot_id"] < ids[-1]:
+        if not ids or event["snapshot_id"] < ids[-1] or others > newest:
             break
         tables = event.get("tables", [{"written": "nobody knows"}])
         if all(each["written"] == "kept" or each.get("is_about_platform") for each in tables):
             found.add(event["snapshot_id"])
+        else:
+            others += event["snapshot_id"] in ids
     return frozenset(found)
 
 

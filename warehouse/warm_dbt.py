@@ -20,6 +20,7 @@ def spare_dbt() -> None:
     from dbt.adapters.base import impl
     from dbt_common.behavior_flags import BehaviorFlagRendered
 
+    assert callable(BehaviorFlagRendered._default_source)
     # Its adapter looks through the whole stack, twice, for who made it: for a message.
     BehaviorFlagRendered._default_source = staticmethod(lambda: impl.__name__)
     _link_once()

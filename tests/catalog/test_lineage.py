@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 from small_project import hidden, levels, project
 
+from catalog import leaks
+from catalog.catalog import Catalog
 from catalog.classification import personal_columns
 from catalog.leaks import called_rightly, called_too_little
+from warehouse.errors import SluiceError
+from warehouse.settings import Settings
 
 USERS, LEADS, VISITS = "raw_app.users", "raw_app.leads", "raw_app.visits"
 HASH = hidden(
@@ -444,3 +451,23 @@ def test_postgres_is_read_in_its_own_words() -> None:
     assert levels(f"select {hashed} as a from {USERS}", "postgres") == {"a": "public"}
     elsewhere = f"select query_to_xml('select email from raw_app.users') as a from {USERS}"
     assert levels(elsewhere, "postgres") == {"a": "personal"}
+
+
+def test_a_project_that_cannot_be_compiled_stops_a_publish_and_no_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Settings] = []
+
+    def unreadable(settings: Settings, catalog: Catalog) -> NoReturn:
+        asked.append(settings)
+        raise SluiceError("dbt cannot compile mart_a")
+
+    monkeypatch.setattr(leaks, "load_catalog", lambda settings: None)
+    monkeypatch.setattr(leaks, "load_lineage", unreadable)
+    monkeypatch.setattr(leaks, "state_of", lambda *_: f"the state of {tmp_path}")
+    here = Settings(data_dir=tmp_path)
+    assert leaks.suspected(here) == leaks.suspected(here) == {}
+    with pytest.raises(SluiceError, match="cannot compile"):
+        leaks.kept_back(here)
+    # dbt is asked once for each state of the project.
+    assert len(asked) == 1

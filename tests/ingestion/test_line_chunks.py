@@ -12,7 +12,7 @@ from ingestion import line_chunks
 from ingestion.contracts import Column, Contract
 from ingestion.inspection import Inspected, Numbered, inspect
 from ingestion.landing import LandedFile, Landing
-from ingestion.line_chunks import chunk_of, chunks, counted
+from ingestion.line_chunks import chunks, chunks_of, counted
 from ingestion.validation import TOO_LONG
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
@@ -91,13 +91,16 @@ def shorter(line: Line) -> Line:
     return (*line[:4], line[4][:140] if line[3] else line[4])
 
 
-def test_lines_that_were_received_before_are_rows_as_well() -> None:
-    lines, row_counts = counted(
-        chunk_of([(3, "a", 7, "one"), (3, "a", 9, "two\n"), (4, "b", 1, "é")])
-    )
-    found = [tuple(row.values()) for row in lines.to_pylist()]
-    assert found == [(3, "a", 7, 0, "one\n"), (3, "a", 9, 0, "two\n"), (4, "b", 1, 0, "é\n")]
-    assert row_counts == {3: 2, 4: 1}
+def test_lines_that_were_received_before_are_rows_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    received = [(3, "a", 7, "one"), (3, "a", 9, "two\n"), (4, "b", 1, "é")]
+    for size, number in [(10**6, 1), (4, 2), (1, 3)]:
+        monkeypatch.setattr(line_chunks, "_CHUNK_BYTES", size)
+        read = [counted(chunk) for chunk in chunks_of(received)]
+        assert len(read) == number
+        found = [tuple(row.values()) for lines, _ in read for row in lines.to_pylist()]
+        assert found == [(3, "a", 7, 0, "one\n"), (3, "a", 9, 0, "two\n"), (4, "b", 1, 0, "é\n")]
 
 
 def test_a_file_that_changes_while_it_is_read_is_told_of(

@@ -16,6 +16,7 @@ from crash.company import Company
 from platform_under_test import Sluice
 from warm import Warm
 
+from catalog import leaks
 from catalog.catalog import Catalog, from_manifest, load_catalog
 from orchestration.planning import plan
 from orchestration.run_log import MODELS, RUNS
@@ -125,6 +126,30 @@ def test_one_file_and_a_lost_table_build_what_depends_on_them_and_no_more(
     assert company_s == below - {"marts.accounts_overview"} | {f"marts.{LOST}"}
     # Consumers see it, and nothing is left to do.
     assert company("run").output.count("✓ 0 of ") == 1
+
+
+def test_what_calls_its_columns_too_little_stays_behind_alone(
+    company: Company, here: Catalog
+) -> None:
+    found = company.settings.dbt_target_path / "leaks.json"
+    known = found.read_text()
+    said = {
+        "reason": "its classification: email is public",
+        "columns": {"email": "personal"},
+    }
+    leaks.remember(found, json.loads(known)["state"], {"curated.dim_leads": said})
+    reader = "marts.growth_funnel_monthly"
+    assert reader in here.descendants("curated.dim_leads")
+    before = built(company)
+    run = company("run", "--select", "dim_leads", "--select", "growth_funnel_monthly", code=4)
+    assert "shut: curated.dim_leads: its classification: email is public" in run.output
+    # Inside, what reads it goes on; only consumers see the table as it was.
+    assert reader in built(company)[len(before) :]
+    shown = {each.name: each.state for each in snapshots.current(company.settings).tables}
+    assert (shown["dim_leads"], shown["growth_funnel_monthly"]) == ("stale", "fresh")
+    found.write_text(known)
+    company("run")
+    assert {each.state for each in snapshots.current(company.settings).tables} == {"fresh"}
 
 
 def test_its_rows_are_those_of_a_full_rebuild(company: Company, here: Catalog) -> None:

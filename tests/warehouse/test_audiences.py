@@ -149,14 +149,16 @@ def test_rolling_back_pinning_and_letting_go_hold_for_both_files(tmp_path: Path)
     build(here)
     first = publish(here, MASKED, "run-1")
     retention.pin(here, first.snapshot_id, "an audit", "ada")
-    with workshop.connect(here) as connection:
-        connection.execute("update marts.people set email = 'new@example.com' where person_id = 7")
     for number in (2, 3, 4):
+        # Each has something new to say.
+        with workshop.connect(here) as connection:
+            new = f"update marts.people set email = 'new{number}@example.com' where person_id = 7"
+            connection.execute(new)
         publish(here, [replace(each, build=f"run-{number}") for each in MASKED], f"run-{number}")
     kept = {path.stem for path in snapshots.clear_folder(here).glob("*.duckdb")}
     assert kept == set(snapshots.ids(here)) and first.snapshot_id in kept and len(kept) == 3
     asked = "select email from people where person_id = 7"
-    assert rows(here, asked, clear=True) == [("new@example.com",)]
+    assert rows(here, asked, clear=True) == [("new4@example.com",)]
     switching.roll_back(here, first.snapshot_id)
     assert rows(here, asked, clear=True) == [(PLANTED,)]
     assert rows(here, asked) == [(mask(KEY, PLANTED),)]
