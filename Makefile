@@ -18,6 +18,7 @@ help: ## say what each target does
 demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, print the key figures
 	@$(BIN)/sluice demo
 
+# Tests wait for servers and for processes of their own: three at a time keep two cores busy.
 test: lint ## lint, then the whole test suite
 	@echo "→ tests"
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
