@@ -13,7 +13,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 .PHONY: help demo test test-all up lint lint-python lint-sql format bench lock clean
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## simulate a company's sources, run the platform on DuckDB, print the key figures
 	@$(BIN)/sluice demo
