@@ -7,19 +7,29 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from catalog.catalog import Catalog, Dataset
 from ingestion.contracts import Contract, read_contracts
 from ingestion.csv_records import csv_header, split_records
 from ingestion.landing import Landing
 from ingestion.quarantine import QuarantinedRow
-from quality.masking import personal_columns, shown_row
+from quality.masking import UNDECLARED, personal_columns, shown_row
 from warehouse.settings import Settings
 
 _BEGIN = re.compile(r"\s*\{\s*")
 _KEY = re.compile(r'("(?:[^"\\]|\\.)*")\s*:\s*')
 _END = re.compile(r"\s*[,}]\s*")
+_DAY = r"[12]\d{3}-\d\d-\d\d"
+# A name or an address has none of these shapes, whatever column it slipped into.
+_SHAPES: Final = {
+    "bigint": re.compile(r"[+-]?\d+"),
+    "integer": re.compile(r"[+-]?\d+"),
+    "decimal": re.compile(r"[+-]?\d*\.?\d+"),
+    "boolean": re.compile(r"true|false|[tf01]", re.IGNORECASE),
+    "date": re.compile(_DAY),
+    "timestamptz": re.compile(_DAY + r"([T ]\d\d(:\d\d){0,2}(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)?)?"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,10 @@ def shown_rows(
             return ShownRow(row, {}, len(content))
         if contract.format == "csv":
             names = header(row.source, row.entity, row.file)
-            values, rest = _fields_of_csv(contract, names, content)
-        else:
-            values, rest = _fields_of_json(content)
+            fields, rest = _fields_of_csv(contract, names, content)
+            hidden = _hidden(dataset, fields) | _in_doubt(dataset, contract, fields)
+            return ShownRow(row, shown_row(fields, hidden), rest)
+        values, rest = _fields_of_json(content)
         return ShownRow(row, shown_row(values, _hidden(dataset, values)), rest)
 
     return [shown(row) for row in rows]
@@ -73,9 +84,25 @@ def _hidden(dataset: Dataset, names: Mapping[str, Any]) -> set[str]:
     return set(names) - open_names
 
 
+def _in_doubt(dataset: Dataset, contract: Contract, values: Mapping[str, str]) -> set[str]:
+    """Columns of a record that may hold a personal value: one comma too many shifts all of them.
+
+    So where any column is personal, a value counts as its column's only if it has its type's shape.
+    """
+    if personal_columns(dataset) <= {UNDECLARED}:
+        return set()
+    kinds = {name: each.data_type for each in contract.columns for name in each.names}
+    return {name for name, text in values.items() if text and not _is_shaped(kinds, name, text)}
+
+
+def _is_shaped(kinds: Mapping[str, str], name: str, text: str) -> bool:
+    shape = _SHAPES.get(kinds.get(name, "").partition("(")[0])
+    return shape is not None and shape.fullmatch(text) is not None
+
+
 def _fields_of_csv(
     contract: Contract, header: Sequence[str], content: str
-) -> tuple[dict[str, Any], int]:
+) -> tuple[dict[str, str], int]:
     records = split_records([(1, content)], len(header), contract.delimiter, len(content))
     fields = next((each.fields for each in records), ())
     if not header or len(fields) != len(header):
