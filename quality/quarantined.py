@@ -14,12 +14,13 @@ from ingestion.contracts import Contract, read_contracts
 from ingestion.csv_records import csv_header, split_records
 from ingestion.landing import Landing
 from ingestion.quarantine import QuarantinedRow
-from quality.masking import UNDECLARED, personal_columns, shown_row
+from quality.masking import HIDDEN, UNDECLARED, mask, personal_columns, shown_row
 from warehouse.settings import Settings
 
 _BEGIN = re.compile(r"\s*\{\s*")
 _KEY = re.compile(r'("(?:[^"\\]|\\.)*")\s*:\s*')
 _END = re.compile(r"\s*[,}]\s*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _DAY = r"[12]\d{3}-\d\d-\d\d"
 # A name or an address has none of these shapes, whatever column it slipped into.
 _SHAPES: Final = {
@@ -65,9 +66,10 @@ def shown_rows(
             names = header(row.source, row.entity, row.file)
             fields, rest = _fields_of_csv(contract, names, content)
             hidden = _hidden(dataset, fields) | _in_doubt(dataset, contract, fields)
-            return ShownRow(row, shown_row(fields, hidden), rest)
+            return ShownRow(row, _named(contract, shown_row(fields, hidden)), rest)
         values, rest = _fields_of_json(content)
-        return ShownRow(row, shown_row(values, _hidden(dataset, values)), rest)
+        told = _named(contract, shown_row(values, _hidden(dataset, values)))
+        return ShownRow(row, told, rest)
 
     return [shown(row) for row in rows]
 
@@ -82,6 +84,19 @@ def _hidden(dataset: Dataset, names: Mapping[str, Any]) -> set[str]:
         for name in (column.name, *column.aliases)
     }
     return set(names) - open_names
+
+
+def _named(contract: Contract, values: Mapping[str, str | None]) -> dict[str, str | None]:
+    """A name that nobody declared may be an address: it is masked unless it looks like a name."""
+    named: dict[str, str | None] = {}
+    for name, value in values.items():
+        told = name
+        if name not in contract.known_names and not _NAME.fullmatch(name):
+            told = mask(name) or HIDDEN
+            while told in named:
+                told += "*"
+        named[told] = value
+    return named
 
 
 def _in_doubt(dataset: Dataset, contract: Contract, values: Mapping[str, str]) -> set[str]:
@@ -105,7 +120,9 @@ def _fields_of_csv(
 ) -> tuple[dict[str, str], int]:
     records = split_records([(1, content)], len(header), contract.delimiter, len(content))
     fields = next((each.fields for each in records), ())
-    if not header or len(fields) != len(header):
+    # A header without any known name is a row, whose values are nobody's names.
+    is_header = not set(header).isdisjoint(contract.known_names)
+    if not is_header or len(fields) != len(header):
         return {}, len(content)
     return dict(zip(header, fields, strict=True)), 0
 

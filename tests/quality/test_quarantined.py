@@ -74,6 +74,9 @@ def shown(
         # Nobody has said what these are.
         ('{"visitor_id": "v1", "phone": "4711", "visits": {"by": "jane"}}',
          {"visitor_id": "v1", "phone": "4***", "visits": "***"}, 0),
+        # A name may be what is personal.
+        ('{"visitor_id": "v1", "jane@x.io": 1, "Jane Roe": 2, "joe@x.io": 3, "": 4}',
+         {"visitor_id": "v1", "j***": "***", "J***": "***", "j****": "***", "***": "***"}, 0),
         # Cut: of the last value nobody knows the rest.
         ('{"visitor_id": "v1", "visits": 12', {"visitor_id": "v1"}, 12),
         ('{"visitor_id": "v1", "email": "jane@x', {"visitor_id": "v1"}, 16),
@@ -109,6 +112,8 @@ def test_where_nothing_is_personal_a_record_is_shown(tmp_path: Path) -> None:
          {"visitor_id": "v***", "email": "R***", "note": "x***"}, 0),
         ("jane@x.io,x", "visitor_id,email,visits", {}, 11),
         ('v1,"jane@x.io,x', "visitor_id,email,visits", {}, 15),
+        ("v2,joe@x.io,x", "v1,jane@x.io,x", {}, 13),
+        ("v1,x", "visitor_id,jane@x.io", {"visitor_id": "v***", "j***": "x***"}, 0),
         # Landing has let the file go.
         ("v1,jane@x.io,x", "", {}, 14),
     ],
