@@ -50,10 +50,12 @@ def test_lines_of_the_last_column_stay_lines() -> None:
 
 
 def test_a_stale_table_names_its_gates_and_leaves_the_reason_to_their_list() -> None:
-    assert shortly(TWO, {"raw.a.b"}) == (
+    assert shortly(TWO, {"raw.a.b"}, {"marts.c"}) == (
         "gate raw.a.b is closed since 2026-11-21 05:53 UTC: …; "
         "gate marts.c is pending: … (it is open now)"
     )
     older = "older than what it reads: raw.a.b (2026-11-21 05:53 UTC)"
-    assert shortly(older, set()) == older
-    assert shortly("it " + "x" * 300, set()).endswith("xx …")
+    assert shortly(older, set(), set()) == older
+    never = "gate marts.d is never: it was never evaluated"
+    assert shortly(never, {"raw.a.b"}, {"marts.c"}) == never
+    assert shortly("it " + "x" * 300, set(), set()).endswith("xx …")
