@@ -126,6 +126,9 @@ def query(
         say_table(headings, answer.rows)
     else:
         known = engine.values(settings(), names, where, as_of_snapshot)
-        say("No row fits." if known else "No row fits: ask for other times.")
+        others = "times, or other values" if where else "times"
+        say("No row fits." if known else f"No row fits: ask for other {others}.")
         for dimension, of_it in known.items():
-            say(f"  {dimension} is one of {', '.join(of_it)}")
+            told = f"is one of {', '.join(of_it)}"
+            many = f"has more than {engine.MOST_VALUES} values, and none that was asked for"
+            say(f"  {dimension} {told if of_it else many}")
