@@ -64,7 +64,8 @@ def list_(words: tuple[str, ...], owner: str | None, as_json: bool) -> None:
         ],
     )
     say()
-    say(f"Ask one:  sluice metrics query {found[0].name} --by {found[0].grains[0]}")
+    by = " ".join(f"--by {each}" for each in (found[0].grains[0], *found[0].requires))
+    say(f"Ask one:  sluice metrics query {found[0].name} {by}")
 
 
 @metrics.command()

@@ -95,6 +95,8 @@ def test_query_refuses_in_plain_words(demo: Demo, sql: str, said: str) -> None:
 def test_metrics_are_found_by_words_and_answer_with_their_units(demo: Demo) -> None:
     listed: Any = demo.sluice.json("metrics", "list", "churn", "rate", "--owner", "finance")
     assert {each["name"] for each in listed} == {"logo_churn_rate", "revenue_churn_rate"}
+    told = demo.sluice("metrics", "list", "account", "feature").stdout.splitlines()[-1]
+    assert told.endswith("query account_feature_adoption_rate --by month --by feature")
     assert "None of " in demo.sluice("metrics", "list", "no-such-word").stdout
     assert "Did you mean finance?" in demo.sluice("metrics", "list", "--owner", "finanz",
                                                   code=2).stderr  # fmt: skip
