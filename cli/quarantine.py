@@ -155,7 +155,7 @@ def _asked(question: Callable[[Connection], Found]) -> Found:
         raise LockedError(
             f"The quarantine stands in the workshop, which {who} is writing.",
             remedy="Ask again when it has ended (`sluice status` says whether). What each load set "
-            "aside is counted in the log, too: data/landing/platform/loads.",
+            f"aside is counted in the log, too: {settings().landing_url}/platform/loads.",
         ) from error
 
 
