@@ -96,7 +96,8 @@ def show(
 ) -> None:
     """The rows, newest first: file, line, reason, content.
 
-    Personal values are masked, and so is what belongs to no declared column; --audience privileged
+    Personal values are masked, and so is what belongs to no declared column; in CSV, where a comma
+    shifts all that follows, each text of an entity that has personal columns. --audience privileged
     shows the bytes as they came, for a recorded reason.
     """
     from ingestion.quarantine import causes, waiting_rows
