@@ -14,6 +14,8 @@ OF_A_DATASET = (
     "max_line_bytes", "on_drift", "owner", "retention", "row_policy", "service_level", "tier",
 )  # fmt: skip
 OF_A_COLUMN = ("aliases", "classification", "fields", "required")
+SLIP = 0.8
+"""So much alike are `ownr` and `owner`; `data_owner` and `retention_days` are their own words."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ def misspelt(catalog: Catalog) -> Iterator[Misspelt]:
 
 
 def _near(where: str, meta: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Misspelt]:
+    absent = [each for each in known if each not in meta]
     for key in meta:
-        meant = [] if key in known else nearest(key, known)
+        meant = [] if key in known else nearest(key, absent, least=SLIP)
         if meant:
             yield Misspelt(where, key, meant[0])

@@ -38,6 +38,7 @@ from cli import (
     status,
     up,
 )
+from cli.output import harmless
 from warehouse.errors import SluiceError
 from warehouse.secrets import guard_logs, guard_output
 
@@ -97,7 +98,8 @@ def main() -> None:
     try:
         sluice.main(standalone_mode=False)
     except SluiceError as error:
-        click.secho(f"✗ {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        told = harmless(str(error))
+        click.secho(f"✗ {told}", fg="red" if sys.stderr.isatty() else None, err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()

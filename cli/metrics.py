@@ -64,7 +64,8 @@ def list_(words: tuple[str, ...], owner: str | None, as_json: bool) -> None:
         ],
     )
     say()
-    say(f"Ask one:  sluice metrics query {found[0].name} --by {found[0].grains[0]}")
+    by = " ".join(f"--by {each}" for each in (found[0].grains[0], *found[0].requires))
+    say(f"Ask one:  sluice metrics query {found[0].name} {by}")
 
 
 @metrics.command()
@@ -126,6 +127,9 @@ def query(
         say_table(headings, answer.rows)
     else:
         known = engine.values(settings(), names, where, as_of_snapshot)
-        say("No row fits." if known else "No row fits: ask for other times.")
+        others = "times, or other values" if where else "times"
+        say("No row fits." if known else f"No row fits: ask for other {others}.")
         for dimension, of_it in known.items():
-            say(f"  {dimension} is one of {', '.join(of_it)}")
+            told = f"is one of {', '.join(of_it)}"
+            many = f"has more than {engine.MOST_VALUES} values, and none that was asked for"
+            say(f"  {dimension} {told if of_it else many}")

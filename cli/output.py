@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from cli.tables import indented, laid_out
 from warehouse.person import speaker
@@ -29,16 +30,23 @@ as_of_option = click.option(
     metavar="SNAPSHOT|TIME",
     help="What consumers saw then: a snapshot's id, 2026-03-31 (its end) or 2026-03-31T12:00 UTC.",
 )
+# What moves a cursor, colours a line or turns its direction: received text must do none of it.
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def console() -> Console:
     # A pipe gets whole lines: what reads it cuts as it likes.
     width = None if sys.stdout.isatty() else 500
-    return Console(highlight=False, width=width)
+    return Console(emoji=False, highlight=False, markup=False, width=width)
 
 
 def say(text: str = "", style: str = "") -> None:
-    console().print(escape(text), style=style or None)
+    console().print(Text(harmless(text)), style=style or None)
+
+
+def harmless(text: str) -> str:
+    """What steers a terminal is shown as Python would write it; lines and tabs stay."""
+    return _STEERING.sub(lambda found: repr(found[0])[1:-1], text.replace("\r\n", "\n"))
 
 
 def say_json(value: Any) -> None:
@@ -50,16 +58,17 @@ def say_table(
 ) -> None:
     """Numbers stand at the right: where a column holds nothing else, or `numbers` says so."""
     to, rows = console(), [*rows]
-    cells = [[_shown(value) for value in row] for row in rows]
-    right = {*numbers, *(each for n, each in enumerate(headings) if _are_numbers(rows, n))}
-    for number, line in enumerate(laid_out(headings, cells, width=_width(), right=right)):
-        to.print(escape(line), style=None if number else "bold", soft_wrap=True)
+    cells = [[harmless(_shown(value)) for value in row] for row in rows]
+    names = [*map(harmless, headings)]
+    right = {*numbers, *(each for n, each in enumerate(names) if _are_numbers(rows, n))}
+    for number, line in enumerate(laid_out(names, cells, width=_width(), right=right)):
+        to.print(Text(line), style=None if number else "bold", soft_wrap=True)
 
 
 def say_below(text: str) -> None:
     """What belongs to the line before."""
-    for line in indented(text, _width()):
-        console().print(escape(line), soft_wrap=True)
+    for line in indented(harmless(text), _width()):
+        console().print(Text(line), soft_wrap=True)
 
 
 def _width() -> int | None:

@@ -96,7 +96,8 @@ def show(
 ) -> None:
     """The rows, newest first: file, line, reason, content.
 
-    Personal values are masked, and so is what belongs to no declared column; --audience privileged
+    Personal values are masked, and so is what belongs to no declared column; in CSV, where a comma
+    shifts all that follows, each text of an entity that has personal columns. --audience privileged
     shows the bytes as they came, for a recorded reason.
     """
     from ingestion.quarantine import causes, waiting_rows
@@ -155,7 +156,7 @@ def _asked(question: Callable[[Connection], Found]) -> Found:
         raise LockedError(
             f"The quarantine stands in the workshop, which {who} is writing.",
             remedy="Ask again when it has ended (`sluice status` says whether). What each load set "
-            "aside is counted in the log, too: data/landing/platform/loads.",
+            f"aside is counted in the log, too: {settings().landing_url}/platform/loads.",
         ) from error
 
 

@@ -162,16 +162,27 @@ def _print_connectors(found: list[dict[str, Any]]) -> None:
     )
 
 
-def shortly(reason: str, shut: Collection[str]) -> str:
+def shortly(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
     """Why a table is stale, each gate by its name: why that is shut stands in the gates' list."""
-    return "; ".join(_named(each, shut) for each in _NEXT_GATE.split(reason))
+    return "; ".join(_named(each, shut, opened) for each in _NEXT_GATE.split(reason))
 
 
-def _named(reason: str, shut: Collection[str]) -> str:
+def _named(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
     blamed = _GATE.match(reason)
-    if blamed is None:
-        return _in_a_line(reason)
-    return f"{blamed[0]} …" if blamed["key"] in shut else f"{blamed[0]} … (it is open now)"
+    if blamed is not None and blamed["key"] in shut:
+        return f"{blamed[0]} …"
+    if blamed is not None and blamed["key"] in opened:
+        return f"{blamed[0]} … (it is open now)"
+    # A gate that was never evaluated is in no list.
+    return _in_a_line(reason)
+
+
+def _open_gates() -> set[str]:
+    from catalog.catalog import load_catalog
+    from quality import gate
+
+    states = gate.states(settings(), load_catalog(settings()).datasets)
+    return {key for key, each in states.items() if each.is_open}
 
 
 def _in_a_line(reason: str) -> str:
@@ -198,10 +209,11 @@ def _print(found: dict[str, Any]) -> None:
         )
         if published["stale"]:
             shut = [each["dataset"] for each in found["gates"]["shut"]]
+            opened = _open_gates()
             say_table(
                 ["stale table", "as it was at", "because"],
                 [
-                    (each["table"], each["since"], shortly(each["because"], shut))
+                    (each["table"], each["since"], shortly(each["because"], shut, opened))
                     for each in published["stale"]
                 ],
             )

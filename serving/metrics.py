@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import nullcontext
 from datetime import UTC, date, timedelta
 
@@ -98,17 +98,31 @@ def values(
     where: Sequence[Condition],
     snapshot_id: str | None = None,
 ) -> dict[str, list[str]]:
-    """By dimension that is compared with a value: the values it has, to answer one that has none.
+    """By dimension that is to equal a value that it has not: the values it has, if few.
 
-    Nothing of a dimension with many, or of one that has the value that was asked for.
+    Nothing of many, and of a dimension that has the value no word.
     """
     found: dict[str, list[str]] = {}
     for condition in where:
+        if condition.operator not in ("=", "in"):
+            continue
         wanted = condition.value if isinstance(condition.value, list) else [condition.value]
         known = _values(settings, metrics, condition.dimension, snapshot_id)
-        if 0 < len(known) <= MOST_VALUES and known.isdisjoint(map(str, wanted)):
-            found[condition.dimension] = sorted(known)
+        if known and not has_any(known, wanted):
+            found[condition.dimension] = sorted(known) if len(known) <= MOST_VALUES else []
     return found
+
+
+def has_any(known: Set[str], wanted: Iterable[object]) -> bool:
+    """Flags are written as one likes: `True`, `true`."""
+    asked = {_written(each) for each in wanted}
+    return not known.isdisjoint(
+        {each.lower() for each in asked} if known <= {"true", "false"} else asked
+    )
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _values(
@@ -121,7 +135,8 @@ def _values(
     except QueryError:
         # A time, or what cannot be grouped by: nothing to choose from.
         return set()
-    return {str(row[answer.columns.index(dimension)]) for row in answer.rows} - {"None"}
+    place = answer.columns.index(dimension)
+    return {_written(row[place]) for row in answer.rows if row[place] is not None}
 
 
 def key_figures(settings: Settings) -> list[KeyFigure]:

@@ -18,6 +18,7 @@ ABOUT_ROWS = re.compile(
     r"invalid byte|not a valid|cannot be cast|DETAIL:|CONTEXT:",
     re.IGNORECASE,
 )
+_PLACE = re.compile(r"^ *LINE \d+: ", re.MULTILINE)
 
 
 def engine_message(text: str) -> str:
@@ -36,9 +37,20 @@ def engine_lines(text: str) -> str:
     is_about_rows = ABOUT_ROWS.search(words) is not None
     if not is_about_rows and all(kind in ABOUT_THE_QUERY for kind in kinds):
         lines = [each.rstrip() for each in said.splitlines() if each.strip()]
-        return "\n".join(lines)[:LONGEST_LINES]
+        return _cut("\n".join(lines))
     told = re.split(r"LINE |DETAIL:|CONTEXT:", words)[0]
     return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", HIDDEN, told)[:LONGEST].strip()
+
+
+def _cut(text: str) -> str:
+    """The place that a complaint marks stands at its end; of a long one the middle goes."""
+    marked = _PLACE.search(text)
+    if len(text) <= LONGEST_LINES or marked is None:
+        return text[:LONGEST_LINES]
+    place = text[marked.start() :][: LONGEST_LINES // 2]
+    before = text[: marked.start()].rstrip()
+    room = LONGEST_LINES - len(place) - 1
+    return f"{before if len(before) <= room else f'{before[: room - 2]} …'}\n{place}"
 
 
 def placed(said: str, own: tuple[str, str], compiled: tuple[str, str]) -> str:

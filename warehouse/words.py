@@ -14,13 +14,13 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word if count == 1 else f'{word}s'}"
 
 
-def nearest(word: str, known: Iterable[str], count: int = 1) -> list[str]:
+def nearest(word: str, known: Iterable[str], count: int = 1, *, least: float = ALIKE) -> list[str]:
     """The known words that are spelled most like this one, the likeliest first."""
     spelled = {each.lower(): each for each in sorted(known)}
-    near = difflib.get_close_matches(word.lower(), spelled, n=count, cutoff=ALIKE)
+    near = difflib.get_close_matches(word.lower(), spelled, n=count, cutoff=least)
     # Beside one that is nearly the same word, others that are far off only distract.
-    least = NEARLY * _likeness(word, near[0]) if near else 0
-    return [spelled[each] for each in near if _likeness(word, each) >= least]
+    near_enough = NEARLY * _likeness(word, near[0]) if near else 0
+    return [spelled[each] for each in near if _likeness(word, each) >= near_enough]
 
 
 def _likeness(word: str, known: str) -> float:

@@ -95,6 +95,8 @@ def test_query_refuses_in_plain_words(demo: Demo, sql: str, said: str) -> None:
 def test_metrics_are_found_by_words_and_answer_with_their_units(demo: Demo) -> None:
     listed: Any = demo.sluice.json("metrics", "list", "churn", "rate", "--owner", "finance")
     assert {each["name"] for each in listed} == {"logo_churn_rate", "revenue_churn_rate"}
+    told = demo.sluice("metrics", "list", "account", "feature").stdout.splitlines()[-1]
+    assert told.endswith("query account_feature_adoption_rate --by month --by feature")
     assert "None of " in demo.sluice("metrics", "list", "no-such-word").stdout
     assert "Did you mean finance?" in demo.sluice("metrics", "list", "--owner", "finanz",
                                                   code=2).stderr  # fmt: skip
@@ -110,17 +112,18 @@ def test_metrics_are_found_by_words_and_answer_with_their_units(demo: Demo) -> N
         ("mrr", "plan in temm,tim", "  plan is one of business, enterprise, starter, team"),
         # It must be grouped by step, and by week at the finest.
         ("funnel_step_rate", "step=foo", "  step is one of integration_connected, "),
-        ("mrr", "plan=team", ""),
+        ("churned_mrr", "account=nobody", "  account has more than 20 values, and none that was"),
+        ("churned_mrr", "plan=team", "ask for other times, or other values"),
+        ("deploys", "is_fix=false", "ask for other times, or other values"),
     ],
 )
 def test_an_answer_without_rows_says_which_values_there_are(
     demo: Demo, metric: str, condition: str, says: str
 ) -> None:
-    grain = "month" if metric == "mrr" else "week"
-    told = demo.sluice("metrics", "query", metric, "--by", grain, "--where", condition,
-                       *([] if says else ["--end", "1999-01-01"])).stdout  # fmt: skip
-    assert told.startswith("No row fits") and says in told
-    assert ("is one of" in told) is bool(says)
+    grain = "week" if metric == "funnel_step_rate" else "month"
+    times = ["--end", "1999-01-01"] if "other times" in says else []
+    told = demo.sluice("metrics", "query", metric, "--by", grain, "--where", condition, *times)
+    assert told.stdout.startswith("No row fits") and says in told.stdout
 
 
 def test_doctor_finds_a_sound_set_up_sound(demo: Demo) -> None:

@@ -59,4 +59,5 @@ def test_while_a_run_writes_it_says_who_does(module_demo: Sluice) -> None:
     here = module_demo.settings
     with writing(here, "sluice run"), closing(connect(here)):
         told = module_demo("quarantine", "show", code=3).stderr
+    assert f"{here.landing_url}/platform/loads" in told
     assert "which sluice run (pid " in told and "Ask again when it has ended" in told

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from cli.output import say, say_below, say_table
 from cli.status import shortly
 from cli.tables import laid_out
 
@@ -50,10 +53,29 @@ def test_lines_of_the_last_column_stay_lines() -> None:
 
 
 def test_a_stale_table_names_its_gates_and_leaves_the_reason_to_their_list() -> None:
-    assert shortly(TWO, {"raw.a.b"}) == (
+    assert shortly(TWO, {"raw.a.b"}, {"marts.c"}) == (
         "gate raw.a.b is closed since 2026-11-21 05:53 UTC: …; "
         "gate marts.c is pending: … (it is open now)"
     )
     older = "older than what it reads: raw.a.b (2026-11-21 05:53 UTC)"
-    assert shortly(older, set()) == older
-    assert shortly("it " + "x" * 300, set()).endswith("xx …")
+    assert shortly(older, set(), set()) == older
+    never = "gate marts.d is never: it was never evaluated"
+    assert shortly(never, {"raw.a.b"}, {"marts.c"}) == never
+    assert shortly("it " + "x" * 300, set(), set()).endswith("xx …")
+
+
+def test_received_text_is_shown_as_it_came_and_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    received = "[red]:smile: \x1b[2Ja\x9b1m\x07\rb\u202ec\td\u00e9\\"
+    told = "[red]:smile: \\x1b[2Ja\\x9b1m\\x07\\rb\\u202ec"
+    say(received)
+    say_below(received)
+    say_table([received, "why"], [(received, received)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        assert told in line and "d\u00e9\\" in line and line.isprintable()
+        assert "\\\\" not in line
+    say("one\r\ntwo\nthree")
+    assert capsys.readouterr().out == "one\ntwo\nthree\n"

@@ -35,7 +35,20 @@ class House(Settings):
         return self.data_dir / "dbt_project"
 
 
-def shown(folder: Path, format_: str, content: str, header: str = "") -> ShownRow:
+COLUMNS = (
+    Column("visitor_id", "varchar", "", "internal"),
+    Column("email", "varchar", "", "personal", aliases=("Contact",)),
+    Column("visits", "bigint", "", "internal", aliases=("Times",)),
+)
+
+
+def shown(
+    folder: Path,
+    format_: str,
+    content: str,
+    header: str = "",
+    columns: tuple[Column, ...] = COLUMNS,
+) -> ShownRow:
     here = House(data_dir=folder)
     yaml = here.dbt_project_dir / "models" / "raw" / "shop.yml"
     yaml.parent.mkdir(parents=True)
@@ -45,11 +58,6 @@ def shown(folder: Path, format_: str, content: str, header: str = "") -> ShownRo
         landed.parent.mkdir(parents=True)
         landed.write_text(f"{header}\n{content}\n")
     key = "raw.shop.visitors"
-    columns = (
-        Column("visitor_id", "varchar", "", "internal"),
-        Column("email", "varchar", "", "personal", aliases=("Contact",)),
-        Column("visits", "bigint", "", "internal", aliases=("Times",)),
-    )
     catalog = Catalog({key: replace(dataset(key, {}), columns=columns)}, {}, {})
     row = QuarantinedRow(
         "shop", "visitors", FILE, 2, None, "why", content, datetime(2025, 3, 1, tzinfo=UTC)
@@ -66,6 +74,9 @@ def shown(folder: Path, format_: str, content: str, header: str = "") -> ShownRo
         # Nobody has said what these are.
         ('{"visitor_id": "v1", "phone": "4711", "visits": {"by": "jane"}}',
          {"visitor_id": "v1", "phone": "4***", "visits": "***"}, 0),
+        # A name may be what is personal.
+        ('{"visitor_id": "v1", "jane@x.io": 1, "Jane Roe": 2, "joe@x.io": 3, "": 4}',
+         {"visitor_id": "v1", "j***": "***", "J***": "***", "j****": "***", "***": "***"}, 0),
         # Cut: of the last value nobody knows the rest.
         ('{"visitor_id": "v1", "visits": 12', {"visitor_id": "v1"}, 12),
         ('{"visitor_id": "v1", "email": "jane@x', {"visitor_id": "v1"}, 16),
@@ -81,15 +92,28 @@ def test_a_line_shows_what_its_names_allow(
     assert (found.values, found.hidden_characters) == (values, rest)
 
 
+def test_where_nothing_is_personal_a_record_is_shown(tmp_path: Path) -> None:
+    columns = (Column("visitor_id", "varchar", "", "internal"),)
+    found = shown(tmp_path, "csv", "v1,x", "visitor_id,visits", columns)
+    assert found.values == {"visitor_id": "v1", "visits": "x***"}
+
+
 @pytest.mark.parametrize(
     ("content", "header", "values", "rest"),
     [
         ("v1,jane@x.io,x", "visitor_id,Contact,visits",
-         {"visitor_id": "v1", "Contact": "j***", "visits": "x"}, 0),
+         {"visitor_id": "v***", "Contact": "j***", "visits": "x***"}, 0),
+        # One field is missing and another has a comma: as many as the header has, and shifted.
+        ("v1,Roe, Jane,7", "email,visitor_id,note,visits",
+         {"email": "v***", "visitor_id": "R***", "note": " ***", "visits": "7"}, 0),
+        ("Roe, jane@x.io", "email,visits", {"email": "R***", "visits": " ***"}, 0),
+        (",,", "visitor_id,email,visits", {"visitor_id": "", "email": "***", "visits": ""}, 0),
         ('v1,"Roe, ""J""",x', "visitor_id,email,note",
-         {"visitor_id": "v1", "email": "R***", "note": "x***"}, 0),
+         {"visitor_id": "v***", "email": "R***", "note": "x***"}, 0),
         ("jane@x.io,x", "visitor_id,email,visits", {}, 11),
         ('v1,"jane@x.io,x', "visitor_id,email,visits", {}, 15),
+        ("v2,joe@x.io,x", "v1,jane@x.io,x", {}, 13),
+        ("v1,x", "visitor_id,jane@x.io", {"visitor_id": "v***", "j***": "x***"}, 0),
         # Landing has let the file go.
         ("v1,jane@x.io,x", "", {}, 14),
     ],

@@ -235,6 +235,22 @@ def test_a_fault_in_a_models_sql_keeps_its_lines_and_names_the_file() -> None:
     assert engine_message(marked) == marked.replace("\n         ^^^\n", "").replace("\n", " ")
 
 
+def test_a_complaint_with_many_candidates_is_cut_before_the_place_that_it_marks() -> None:
+    many = ", ".join(f"curated.dim_accounts.column_{n}" for n in range(60))
+    place = "  LINE 3: select amuont\n                 ^"
+    said = engine_lines(
+        "Runtime Error in model x (models/x.sql)\n"
+        f'  Binder Error: Referenced column "amuont" not found!\n  Candidates: {many}\n\n{place}'
+    )
+    assert len(said) <= 800 and said.endswith(f" …\n{place}") and "column_9" in said
+    own, compiled = "select amuont\n", ("dbt/x.sql", "-- here\nselect amuont\n")
+    told = placed(said, ("models/x.sql", own), compiled)
+    assert told.startswith("Binder Error: ") and told.endswith(
+        "LINE 3: select amuont\n               ^\nin models/x.sql:1 (compiled: dbt/x.sql:2)"
+    )
+    assert len(engine_lines(f"Binder Error: {many}")) == 800
+
+
 def test_dagster_is_given_values_expectations_and_rows(check: Check) -> None:
     found = check(REVENUE, on("amount", "invalid: {name: large, valid_max: 99}"))
     told = explanation(found)

@@ -16,7 +16,7 @@ import pytest
 
 from catalog.catalog import load_catalog
 from serving.conditions import Condition
-from serving.metrics import key_figures, list_metrics, parse_filter, query
+from serving.metrics import has_any, key_figures, list_metrics, parse_filter, query
 from serving.published import QueryError
 from serving.semantics import load_semantics, refuse_dropped_filters
 from tests.conftest import BooksWorkshop
@@ -188,6 +188,12 @@ def test_a_span_is_widened_to_whole_periods_and_ends_with_the_history(here: Sett
     february = query(here, ["mau"], ["month"], end="2026-02-28").rows[-1][1]
     assert query(here, ["mau"], where=[parse_filter("day <= 2026-02-28")]).rows == ((february,),)
     assert query(here, ["mau"], end="2026-02-28").rows == ((february,),)
+
+
+def test_a_flag_is_found_however_it_is_written() -> None:
+    assert has_any({"true", "false"}, ["True"]) and has_any({"false"}, [False])
+    assert not has_any({"false"}, ["TRUE"])
+    assert has_any({"DE", "US"}, ["FR", "US"]) and not has_any({"DE"}, ["de"])
 
 
 def test_rows_are_ordered_and_limited_as_asked(here: Settings) -> None:
