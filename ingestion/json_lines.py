@@ -8,7 +8,7 @@ from typing import Final
 
 from ingestion.contracts import Contract
 from ingestion.ledger import registered
-from ingestion.line_chunks import Chunk, counted
+from ingestion.line_chunks import Chunk, lines_table
 from ingestion.plain_json import has_nul
 from ingestion.sql_text import names
 from ingestion.taking import Reading, Scope, Sink
@@ -22,7 +22,7 @@ _FORESEEN: Final = 8
 def parse_json_lines(sink: Sink, chunk: Chunk, strangers: Sequence[str] = ()) -> None:
     """Whole lines, all in one statement; names that the contract does not have may be foreseen."""
     contract = sink.contract
-    lines, row_counts = counted(chunk)
+    lines, row_counts = lines_table(chunk)
     with registered(sink.connection, "sluice_lines", lines):
         sink.take(
             Reading(
@@ -88,7 +88,7 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
                 json_keys(object) as keys
             from objects
         ),
-        counted as (
+        lines_table as (
             -- As many keys as values that were found: none of them is unknown.
             select *, len(keys) - ({" + ".join(found)}) as stranger_count from fields
         ),
@@ -96,7 +96,7 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
             select *, case when stranger_count > 0 then case {its_name} else
                     list_filter(keys, lambda name: not list_contains({names(wanted)}, name))
                 end end as unknown
-            from counted
+            from lines_table
         )
         select batch_id, file, row_number, line as content,
             case when structure > 0 then structure when not is_json then {NOT_JSON}

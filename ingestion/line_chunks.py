@@ -17,7 +17,7 @@ import pyarrow as pa
 from ingestion.contracts import Contract
 from ingestion.inspection import Numbered, unpacked
 from ingestion.landing import Landing
-from ingestion.text_scan import BLOCK, BOM, Bytes, line_ends, without_mark
+from ingestion.text_scan import BLOCK, BOM, LINE_END, Bytes, line_ends, without_mark
 from ingestion.validation import TOO_LONG
 from warehouse.errors import SluiceError
 
@@ -29,7 +29,6 @@ _CHUNK_BYTES: Final = 132 * 1024 * 1024
 _HEAD_BYTES: Final = 500
 # Rows of a batch are one unit of DuckDB's parallelism.
 _BATCH_ROWS: Final = 16 * 1024
-_LINE_END: Final = ord("\n")
 
 
 @dataclass(frozen=True)
@@ -130,25 +129,22 @@ def _block_by_block(chunk: Chunk, stream: BinaryIO, file: Numbered) -> Iterator[
                 f"{file.path} changed while it was loaded: its lines are longer than they were.",
                 remedy="A landed file never changes. Have what is new sent under a new name.",
             )
-        end = _last_line_end(chunk, start) if chunk.used >= _CHUNK_BYTES else start
-        if end > start:
+        if chunk.used < _CHUNK_BYTES:
+            continue
+        ends = line_ends(chunk.memory[start : chunk.used])
+        if len(ends):
+            end = start + int(ends[-1]) + 1
             rest = chunk.memory[end : chunk.used].tobytes()
             chunk.close(file, row, end)
-            row += len(line_ends(chunk.memory[start:end]))
+            row += len(ends)
             yield chunk
             chunk.clear()
             chunk.append(rest)
             start = 0
     if chunk.used > start:
-        if chunk.memory[chunk.used - 1] != _LINE_END:
+        if chunk.memory[chunk.used - 1] != LINE_END:
             chunk.append(b"\n")
         chunk.close(file, row, chunk.used)
-
-
-def _last_line_end(chunk: Chunk, start: int) -> int:
-    """Where the last whole line ends, or the start if there is none."""
-    ends = line_ends(chunk.memory[start : chunk.used])
-    return start + int(ends[-1]) + 1 if len(ends) else start
 
 
 def _line_by_line(chunk: Chunk, stream: BinaryIO, file: Numbered) -> Iterator[Chunk]:
@@ -170,7 +166,7 @@ def _line_by_line(chunk: Chunk, stream: BinaryIO, file: Numbered) -> Iterator[Ch
         row += 1
 
 
-def counted(chunk: Chunk) -> tuple[pa.Table, dict[int, int]]:
+def lines_table(chunk: Chunk) -> tuple[pa.Table, dict[int, int]]:
     """A row for each line, and how many of them are of which batch."""
     ends = np.concatenate(
         [

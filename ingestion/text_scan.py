@@ -10,7 +10,7 @@ import numpy as np
 
 BLOCK: Final = 4 * 1024 * 1024
 BOM: Final = codecs.BOM_UTF8
-_LINE_END: Final = ord("\n")
+LINE_END: Final = ord("\n")
 _MEND: Final = (
     "Have the source send it again, right, under a new name; then set this file aside: {command}"
 )
@@ -83,12 +83,12 @@ def scan_text(stream: BinaryIO, limit: int) -> Scan:
 
 def count_lines(block: bytes) -> int:
     """How many line ends; several times as fast as `bytes.count`."""
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _LINE_END))
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == LINE_END))
 
 
 def line_ends(block: Bytes) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Where the lines end."""
-    return np.flatnonzero(block == _LINE_END)
+    return np.flatnonzero(block == LINE_END)
 
 
 def _longest(block: bytes, start: int, end: int, limit: int) -> int:

@@ -12,7 +12,7 @@ from ingestion import line_chunks
 from ingestion.contracts import Column, Contract
 from ingestion.inspection import Inspected, Numbered, inspect
 from ingestion.landing import LandedFile, Landing
-from ingestion.line_chunks import chunks, chunks_of, counted
+from ingestion.line_chunks import chunks, chunks_of, lines_table
 from ingestion.validation import TOO_LONG
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
@@ -39,7 +39,7 @@ def read(settings: Settings, files: list[Numbered]) -> tuple[list[Line], int]:
     number = 0
     for chunk in chunks(Landing(settings), CONTRACT, files):
         number += 1
-        lines, row_counts = counted(chunk)
+        lines, row_counts = lines_table(chunk)
         rows = [tuple(row.values()) for row in lines.to_pylist()]
         assert sum(row_counts.values()) == len(rows)
         found += [
@@ -97,7 +97,7 @@ def test_lines_that_were_received_before_are_rows_as_well(
     received = [(3, "a", 7, "one"), (3, "a", 9, "two\n"), (4, "b", 1, "é")]
     for size, number in [(10**6, 1), (4, 2), (1, 3)]:
         monkeypatch.setattr(line_chunks, "_CHUNK_BYTES", size)
-        read = [counted(chunk) for chunk in chunks_of(received)]
+        read = [lines_table(chunk) for chunk in chunks_of(received)]
         assert len(read) == number
         found = [tuple(row.values()) for lines, _ in read for row in lines.to_pylist()]
         assert found == [(3, "a", 7, 0, "one\n"), (3, "a", 9, 0, "two\n"), (4, "b", 1, 0, "é\n")]
