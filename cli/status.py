@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from warehouse.settings import settings
 from warehouse.words import counted
 
 if TYPE_CHECKING:
+    from catalog.catalog import Catalog
+    from quality.gate_state import GateState
     from serving.incidents import Summary
 
 LONGEST = 160
@@ -28,10 +30,15 @@ _NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 @json_option
 def status(as_json: bool) -> None:
     """What is published, what is closed, what is in quarantine."""
+    from catalog.catalog import load_catalog
+    from quality import gate
+
+    catalog = load_catalog(settings())
+    states = gate.states(settings(), catalog.datasets)
     found = {
         "as_of": as_of(settings()),
         "published": _published(),
-        "gates": _gates(),
+        "gates": _gates(catalog, states),
         "incidents": _incidents(),
         "quarantine": _quarantine(),
         "let_go": _let_go(),
@@ -41,7 +48,7 @@ def status(as_json: bool) -> None:
     if as_json:
         say_json({**found, "incidents": vars(found["incidents"])})
     else:
-        _print(found)
+        _print(found, {key for key, each in states.items() if each.is_open})
 
 
 def _published() -> dict[str, Any] | None:
@@ -61,18 +68,14 @@ def _published() -> dict[str, Any] | None:
     }
 
 
-def _gates() -> dict[str, Any]:
-    from catalog.catalog import load_catalog
-    from quality import gate
+def _gates(catalog: Catalog, states: Mapping[str, GateState]) -> dict[str, Any]:
     from quality.gate_state import GATED_LAYERS
 
-    catalog = load_catalog(settings())
-    states = gate.states(settings(), catalog.datasets)
-    counted = [key for key, each in catalog.datasets.items() if each.layer in GATED_LAYERS]
+    gated = [key for key, each in catalog.datasets.items() if each.layer in GATED_LAYERS]
     shut = []
     by_hand = []
     never = 0
-    for key in counted:
+    for key in gated:
         state = states.get(key)
         if state is None or state.state == "never":
             never += 1
@@ -91,7 +94,7 @@ def _gates() -> dict[str, Any]:
                 }
             )
     return {
-        "open": len(counted) - len(shut) - never,
+        "open": len(gated) - len(shut) - never,
         "never_built": never,
         "shut": shut,
         "opened_by_hand": by_hand,
@@ -177,20 +180,12 @@ def _named(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
     return _in_a_line(reason)
 
 
-def _open_gates() -> set[str]:
-    from catalog.catalog import load_catalog
-    from quality import gate
-
-    states = gate.states(settings(), load_catalog(settings()).datasets)
-    return {key for key, each in states.items() if each.is_open}
-
-
 def _in_a_line(reason: str) -> str:
     text = " ".join(reason.split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(found: dict[str, Any], opened: Collection[str]) -> None:
     now = found["as_of"]
     published = found["published"]
     say(f"As of {now:%Y-%m-%d %H:%M} UTC")
@@ -209,7 +204,6 @@ def _print(found: dict[str, Any]) -> None:
         )
         if published["stale"]:
             shut = [each["dataset"] for each in found["gates"]["shut"]]
-            opened = _open_gates()
             say_table(
                 ["stale table", "as it was at", "because"],
                 [
