@@ -197,6 +197,9 @@ def writing(
             yield
         finally:
             _lock_session.remove(session)
+            # Closing only asks the server to end the session: it holds the lock a moment longer.
+            with suppress(EngineError):
+                session.execute(f"select pg_advisory_unlock({lock(WRITER_LOCK)})")
     finally:
         with suppress(Exception):
             session.close()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from postgres_fixtures import new_database
 from postgres_server import PostgresServer
 from pydantic import SecretStr
 
+from warehouse import postgres as server
 from warehouse import workshop
 from warehouse.errors import LockedError
 from warehouse.settings import PROJECT_ROOT, Settings
@@ -88,3 +90,17 @@ def test_a_writer_that_is_killed_leaves_no_lock_behind(
         assert said is not None and "run 5678" in said["purpose"]
     killer.join()
     assert workshop.is_writing(here) is None
+
+
+def test_the_lock_is_given_back_though_the_server_is_slow_to_end_the_session(
+    here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[server.PostgresConnection] = []
+    with closing(server.connect(here, read_only=True)) as onlooker:
+        with monkeypatch.context() as slow:
+            slow.setattr(server.PostgresConnection, "close", lambda session: ended.append(session))
+            with workshop.writing(here, "run 5678"):
+                assert server.holder(onlooker)["purpose"].startswith("run 5678")
+        assert not server.holder(onlooker)
+    for session in ended:
+        session.close()
