@@ -17,7 +17,15 @@ import pyarrow as pa
 from ingestion.contracts import Contract
 from ingestion.inspection import Numbered, unpacked
 from ingestion.landing import Landing
-from ingestion.text_scan import BLOCK, BOM, LINE_END, Bytes, line_ends, without_mark
+from ingestion.text_scan import (
+    BLOCK,
+    BOM,
+    LINE_END,
+    Bytes,
+    line_ends,
+    read_into,
+    without_mark,
+)
 from ingestion.validation import TOO_LONG
 from warehouse.errors import SluiceError
 
@@ -52,13 +60,7 @@ class Chunk:
 
     def read(self, stream: BinaryIO) -> int:
         """As much as is there and fits into a block; nothing only at the end."""
-        free = self.memory[self.used : self.used + BLOCK].data
-        if hasattr(stream, "readinto"):
-            count = int(stream.readinto(free))
-        else:
-            content = stream.read(len(free))
-            count = len(content)
-            free[:count] = content
+        count = read_into(stream, self.memory[self.used : self.used + BLOCK])
         self.used += count
         return count
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingestion.aside import files_aside
 from ingestion.contracts import Contract, read_contracts
@@ -123,8 +123,8 @@ def survey(
     for file in news:
         earlier = known.get(file.path)
         if earlier is None:
-            _judge(found, names, gone, inspected[file])
-        elif content_hash(landing, file) == earlier.content_hash:
+            _judge(landing, found, names, gone, inspected[file])
+        elif content_hash(landing, file, earlier.content_hash) == earlier.content_hash:
             found.rewritten.append(file)
         else:
             found.refused.append(_changed(file))
@@ -153,7 +153,7 @@ def survey_again(
     ]
     files.sort(key=lambda f: (*_loading_order(f, known), f.entity))
     for result in _inspected(landing, contracts, files):
-        _judge(found, names, gone, result)
+        _judge(landing, found, names, gone, result)
     return found
 
 
@@ -199,7 +199,13 @@ def _gone(known: Mapping[str, Known]) -> frozenset[str]:
     return frozenset(path for path, file in known.items() if file.status == WITHDRAWN)
 
 
-def _judge(found: Survey, names: _Names, gone: frozenset[str], result: Inspected | Refusal) -> None:
+def _judge(
+    landing: Landing,
+    found: Survey,
+    names: _Names,
+    gone: frozenset[str],
+    result: Inspected | Refusal,
+) -> None:
     if isinstance(result, Refusal):
         found.refused.append(result)
         return
@@ -207,12 +213,12 @@ def _judge(found: Survey, names: _Names, gone: frozenset[str], result: Inspected
     first, its_digest = names.setdefault((file.entity, file.name), (file.path, digest))
     if first == file.path:
         found.files.append(result)
-    elif its_digest == digest and first in gone:
-        found.refused.append(_withdrawn(file, first))
-    elif its_digest == digest:
-        found.repeated.append(result)
-    else:
+    elif digest != its_digest != content_hash(landing, file, its_digest):
         found.refused.append(_namesake(file, first))
+    elif first in gone:
+        found.refused.append(_withdrawn(file, first))
+    else:
+        found.repeated.append(replace(result, content_hash=its_digest))
 
 
 def _namesake(file: LandedFile, earlier: str) -> Refusal:

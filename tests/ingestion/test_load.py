@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 from datetime import UTC, date, datetime
@@ -50,6 +51,25 @@ def test_loading_twice_changes_nothing(dock: Dock) -> None:
     assert dock.load().files == 0
     assert dock.query("select * from raw_shop.orders") == before
     assert dock.column("select count(*) from raw_ledger.batches") == [1]
+
+
+@BOTH
+def test_a_ledger_of_an_older_version_knows_its_files(dock: Dock) -> None:
+    path = "shop/orders/2025-03-01/a.jsonl"
+    content = json_lines(order("o1"))
+    dock.land(path, content)
+    dock.load()
+    old = hashlib.blake2b(content, digest_size=32).hexdigest()
+    dock.execute(f"update raw_ledger.batches set content_hash = '{old}', file_stamp = 'other'")
+    dock.land(path.replace("2025-03-01", "2025-03-02"), content)
+    result = dock.load()
+    assert not result.refused and result.rows == 0
+    assert dock.query("select status, content_hash from raw_ledger.batches order by batch_id") == [
+        ("loaded", old), ("skipped", old),
+    ]  # fmt: skip
+    dock.land(path.replace("2025-03-01", "2025-03-03"), json_lines(order("o2")))
+    [refused] = dock.load().refused
+    assert "with other content" in refused.reason
 
 
 @BOTH
