@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ingestion.aside import files_aside
 from ingestion.contracts import Contract, read_contracts
@@ -17,6 +18,9 @@ from warehouse.connection import Connection
 from warehouse.platform_log import PLATFORM
 from warehouse.settings import Settings
 from warehouse.words import counted
+
+_AT_A_SERVER: Final = 8
+_LARGE: Final = 4 * 1024 * 1024
 
 
 @dataclass
@@ -160,9 +164,8 @@ def survey_again(
 def _inspected(
     landing: Landing, contracts: Mapping[str, Contract], files: Sequence[LandedFile]
 ) -> list[Inspected | Refusal]:
-    """Several at once, for who reads or hashes leaves Python to the others; in parts, for to
-    change places takes longer than to look at a small file."""
-    workers = os.cpu_count() or 1
+    """In parts, for to change places takes longer than to look at a small file."""
+    workers = _workers(landing, files)
     size = len(files) // (8 * workers) + 1
     with ThreadPoolExecutor(workers) as pool:
         parts = pool.map(
@@ -173,6 +176,14 @@ def _inspected(
             range(0, len(files), size),
         )
         return [each for part in parts for each in part]
+
+
+def _workers(landing: Landing, files: Sequence[LandedFile]) -> int:
+    """Whoever waits for a server, or hashes for long, leaves Python to the others meanwhile."""
+    if not landing.is_local:
+        return _AT_A_SERVER
+    are_large = sum(file.size for file in files) > len(files) * _LARGE
+    return (os.cpu_count() or 1) if are_large else 1
 
 
 def _loading_order(file: LandedFile, known: Mapping[str, Known]) -> tuple[float, str, str]:
