@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 LONGEST = 160
 """So much of a closed gate's reason is a line of a list; `sluice gate show` has the whole."""
-_GATE = re.compile(r"gate (?P<key>\S+) is \w+( since [\d :-]+ UTC)?:")
+NAMED = 2
+"""So many gates are named of those that keep a table back for one reason."""
+_GATE = re.compile(r"gate (?P<key>\S+) is (?P<how>\w+( since [\d :-]+ UTC)?):")
 _NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 
 
@@ -166,18 +168,26 @@ def _print_connectors(found: list[dict[str, Any]]) -> None:
 
 
 def shortly(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
-    """Why a table is stale, each gate by its name: why that is shut stands in the gates' list."""
-    return "; ".join(_named(each, shut, opened) for each in _NEXT_GATE.split(reason))
+    """Why a table is stale, gates by their names: why those are shut stands in the gates' list."""
+    found: dict[str, list[str]] = {}
+    for each in _NEXT_GATE.split(reason):
+        blamed = _GATE.match(each)
+        if blamed is not None and blamed["key"] in shut:
+            found.setdefault(f"{blamed['how']}: …", []).append(blamed["key"])
+        elif blamed is not None and blamed["key"] in opened:
+            found.setdefault(f"{blamed['how']}: … (open now)", []).append(blamed["key"])
+        else:
+            # A gate that was never evaluated is in no list.
+            found[_in_a_line(each)] = []
+    return "; ".join(f"{_gates_named(keys)} {how}" if keys else how for how, keys in found.items())
 
 
-def _named(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
-    blamed = _GATE.match(reason)
-    if blamed is not None and blamed["key"] in shut:
-        return f"{blamed[0]} …"
-    if blamed is not None and blamed["key"] in opened:
-        return f"{blamed[0]} … (it is open now)"
-    # A gate that was never evaluated is in no list.
-    return _in_a_line(reason)
+def _gates_named(keys: Sequence[str]) -> str:
+    if len(keys) == 1:
+        return f"gate {keys[0]} is"
+    more = len(keys) - NAMED
+    named = f"{', '.join(keys[:NAMED])} and {more} more" if more > 0 else " and ".join(keys)
+    return f"gates {named} are"
 
 
 def _in_a_line(reason: str) -> str:
