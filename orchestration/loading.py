@@ -57,6 +57,8 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
             shut = [closed(each.key, "load", reason) for each in branch.datasets]
             gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")
+            for each in result.refused:
+                say(context, f"    → {each.remedy}")
             raise dg.Failure(
                 reason,
                 metadata={

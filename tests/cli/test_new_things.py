@@ -56,6 +56,7 @@ from catalog.catalog import load_catalog
 from quality.checks import problems
 from quality.evaluate import evaluate
 from warehouse import dbt
+from warehouse.errors import SluiceError
 from warehouse.settings import settings
 from warehouse.workshop import connect
 built = dbt.run(settings(), ["build", "--select", sys.argv[2]])
@@ -71,8 +72,34 @@ with closing(connect(settings())) as workshop:
         "select count(*), count(industry), (select count(*) from curated.fct_sessions) "
         "from curated." + sys.argv[2]
     ).fetchall()[0]
+folder = settings().dbt_project_dir / "models" / "curated" / "product"
+yml, sql = folder / f"{sys.argv[2]}.yml", folder / f"{sys.argv[2]}.sql"
+texts = {each: each.read_text() for each in (yml, sql)}
+said["wrong"] = {}
+for name, (kind, now, wrong) in json.loads(sys.argv[3]).items():
+    for file, text in texts.items():
+        file.write_text(text.replace(now, wrong, 1) if file.suffix == kind else text)
+    try:
+        command = "test" if kind == ".yml" else "run"
+        found = dbt.run(settings(), [command, "--select", sys.argv[2]]).nodes
+        said["wrong"][name] = [each.message for each in found if each.status in ("error", "fail")]
+    except SluiceError as error:
+        said["wrong"][name] = [str(error)]
 print(json.dumps(said))
 """
+WRONG = {
+    "a test": (".yml", "[unique, not_null]", "[{accepted_values: {arguments: {values: [x]}}}]"),
+    "a unit test": (".yml", "expect:\n      rows:\n        - {session_id: \"",
+                    "expect:\n      rows:\n        - {session_id: \"not "),
+    "a kind of test": (".yml", "[unique, not_null]", "[unqiue, not_null]"),
+    "YAML": (".yml", "    description: One", "    description One"),
+    "SQL": (".sql", "left join accounts", "left join acounts"),
+    "a word among references": (".sql", "select * from {{", "select * form {{"),
+    "a macro": (".sql", "{{ within_touched(", "{{ within_tuoched("),
+    "a reference": (".sql", "ref('fct_sessions')", "ref('fct_sesions')"),
+}  # fmt: skip
+"""What is written wrongly there, one fault after the other."""
+HERE = f"dbt_project/models/curated/product/{MODEL}"
 
 
 @dataclass(frozen=True)
@@ -85,14 +112,38 @@ class Written:
     faults: list[str]
     gates: list[list[str]]
     rows: list[int]
+    wrong: Mapping[str, list[str]]
 
 
 @pytest.fixture(scope="module")
 def written(module_demo: Sluice) -> Written:
     folder = module_demo.folder
     house = copy_house(folder / "house", module_demo.environment, folder / "data")
-    said = json.loads(house("-c", ALL, json.dumps(COMMANDS), MODEL).splitlines()[-1])
+    said = json.loads(
+        house("-c", ALL, json.dumps(COMMANDS), MODEL, json.dumps(WRONG)).splitlines()[-1]
+    )
     return Written(house, {name: tuple(said.pop(name)) for name in COMMANDS}, **said)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("a test", [f"in {HERE}.yml, column session_id"]),
+        ("a unit test", [f"in {HERE}.yml"]),
+        ("a kind of test", [f"{HERE}.yml, column session_id: there is no test `unqiue`. Did you "
+                            "mean unique?", f"→ Correct {HERE}.yml, then run again."]),
+        ("YAML", ["near line 6", f"→ Correct {HERE}.yml, then run again."]),
+        ("SQL", ["acounts", f"compiled from {HERE}.sql"]),
+        ("a word among references", ["select * form", f"in {HERE}.sql:9 "]),
+        ("a macro", ["'within_tuoched' is undefined", f"{HERE}.sql"]),
+        ("a reference", ["fct_sesions", f"→ Correct {HERE}.sql, then run again."]),
+    ],
+)  # fmt: skip
+def test_what_dbt_refuses_is_told_with_the_file_to_open(
+    written: Written, fault: str, said: list[str]
+) -> None:
+    [told] = written.wrong[fault]
+    assert [each for each in said if each not in told] == [], told
 
 
 def test_a_model_is_built_tested_and_gated_at_once(written: Written) -> None:
