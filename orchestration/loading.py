@@ -70,6 +70,9 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
         note = f", {result.quarantined:,} quarantined" if result.quarantined else ""
         came = f"{counted(result.files, 'file')}, {counted(result.rows, 'row')}"
         say(context, f"✓ load {source}: {came}{note}")
+        if result.uncontracted:
+            left = ", ".join(f"{source}/{each}" for each in result.uncontracted)
+            say(context, f"    left alone, for no contract names it: {left}")
         for dataset in branch.datasets:
             if dataset.key not in chosen:
                 continue
