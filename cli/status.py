@@ -11,7 +11,7 @@ import click
 
 from cli.output import json_option, say, say_json, say_table
 from warehouse.clock import as_of
-from warehouse.errors import LockedError
+from warehouse.errors import LockedError, ProjectError, SluiceError
 from warehouse.settings import settings
 from warehouse.words import counted
 
@@ -32,10 +32,9 @@ _NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 @json_option
 def status(as_json: bool) -> None:
     """What is published, what is closed, what is in quarantine."""
-    from catalog.catalog import load_catalog
     from quality import gate
 
-    catalog = load_catalog(settings())
+    catalog, fault = _catalog()
     states = gate.states(settings(), catalog.datasets)
     found = {
         "as_of": as_of(settings()),
@@ -45,12 +44,28 @@ def status(as_json: bool) -> None:
         "quarantine": _quarantine(),
         "let_go": _let_go(),
         "writer": _writer(),
-        "connectors": _connectors(),
+        "connectors": [] if fault else _connectors(),
     }
     if as_json:
         say_json({**found, "incidents": vars(found["incidents"])})
     else:
         _print(found, {key for key, each in states.items() if each.is_open})
+    if fault is not None:
+        say()
+        raise fault
+
+
+def _catalog() -> tuple[Catalog, SluiceError | None]:
+    """What is published and closed can be told while somebody writes a file that cannot be read."""
+    from catalog.catalog import as_read_last, load_catalog
+
+    try:
+        return load_catalog(settings()), None
+    except ProjectError as error:
+        catalog = as_read_last(settings())
+        if catalog is None:
+            raise
+        return catalog, error
 
 
 def _published() -> dict[str, Any] | None:

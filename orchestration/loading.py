@@ -53,7 +53,8 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
             builds.note(connection, catalog.built(keys, at, last_day(settings())))
         if result.refused:
             # Nothing of a source is loaded while one of its files is refused: none of it is whole.
-            reason = "; ".join(f"{each.file}: {each.reason}" for each in result.refused)
+            reasons = [f"{each.file}: {each.reason.removesuffix('.')}" for each in result.refused]
+            reason = f"{'; '.join(reasons)}."
             shut = [closed(each.key, "load", reason) for each in branch.datasets]
             gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")

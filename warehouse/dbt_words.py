@@ -10,12 +10,13 @@ from typing import Any
 
 from warehouse.engine_words import engine_lines, placed
 from warehouse.settings import Settings
-from warehouse.words import did_you_mean
+from warehouse.words import counted, did_you_mean
 
 GOOD = ("success", "pass", "skipped", "no-op")
 TEST = "test_"
 """So begins the name of each macro that is a kind of test."""
 _FILE = re.compile(r"(?<![\w./-])(?:\.\./)*[\w-]+(?:/[\w.-]+)*\.(?:sql|ya?ml|csv|md|py)\b")
+_COUNT = re.compile(r"Got (\d+) results?, configured to fail if != 0")
 _CALLED_BY = re.compile(r"\s*> (?:in|called by) macro .*\((.+)\)")
 
 
@@ -43,7 +44,8 @@ def told(settings: Settings, node: Any, status: str, message: str) -> str:
     """What is wrong with a model or a test, and where in its file, or the compiled one, it is."""
     own = _file_of(settings, node.original_file_path)
     compiled = getattr(node, "compiled_path", None)
-    said = engine_lines(in_the_repository(settings, message))
+    counted_rows = _COUNT.sub(lambda found: counted(int(found[1]), "row"), message)
+    said = engine_lines(in_the_repository(settings, counted_rows))
     if compiled:
         said = placed(
             said,

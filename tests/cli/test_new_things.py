@@ -85,6 +85,7 @@ for name, (kind, now, wrong) in json.loads(sys.argv[3]).items():
         said["wrong"][name] = [each.message for each in found if each.status in ("error", "fail")]
     except SluiceError as error:
         said["wrong"][name] = [str(error)]
+        said["status"] = CliRunner().invoke(sluice, ["status"]).output
 print(json.dumps(said))
 """
 WRONG = {
@@ -113,6 +114,7 @@ class Written:
     gates: list[list[str]]
     rows: list[int]
     wrong: Mapping[str, list[str]]
+    status: str
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def written(module_demo: Sluice) -> Written:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("a test", [f"in {HERE}.yml, column session_id"]),
+        ("a test", [" rows\n", f"in {HERE}.yml, column session_id"]),
         ("a unit test", [f"in {HERE}.yml"]),
         ("a kind of test", [f"{HERE}.yml, column session_id: there is no test `unqiue`. Did you "
                             "mean unique?", f"→ Correct {HERE}.yml, then run again."]),
@@ -144,6 +146,11 @@ def test_what_dbt_refuses_is_told_with_the_file_to_open(
 ) -> None:
     [told] = written.wrong[fault]
     assert [each for each in said if each not in told] == [], told
+
+
+def test_status_tells_what_it_can_while_the_project_cannot_be_read(written: Written) -> None:
+    assert "Published: snapshot " in written.status and " closed, " in written.status
+    assert "Quarantine (" in written.status
 
 
 def test_a_model_is_built_tested_and_gated_at_once(written: Written) -> None:
