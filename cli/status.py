@@ -51,7 +51,6 @@ def status(as_json: bool) -> None:
     else:
         _print(found, {key for key, each in states.items() if each.is_open})
     if fault is not None:
-        say()
         raise fault
 
 

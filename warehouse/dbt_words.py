@@ -79,7 +79,7 @@ def _at_column(name: str | None) -> str:
 
 def _own(settings: Settings, path: str) -> str:
     project = settings.dbt_project_dir
-    for folder in (project, project / "models"):
+    for folder in (project, project / "models", project.parent / "macros_lib"):
         if (folder / path).is_file():
             return normpath((folder.relative_to(project.parent) / path).as_posix())
     return ""
