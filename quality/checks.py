@@ -62,7 +62,7 @@ def problems(catalog: Catalog, folder: Path = CHECKS_DIR) -> list[CheckFileError
             names = {str(each.relative_to(folder)): each for each in expected}
             near = nearest(str(path.relative_to(folder)), names)
             found.append(
-                CheckFileError(f"{shown(path)} belongs to no dataset{near}.", remedy="Rename it.")
+                CheckFileError(f"{shown(path)} belongs to no dataset{near or '.'}", remedy="Rename it.")
             )
     return found
 
