@@ -32,6 +32,8 @@ from warehouse.workshop import connect, is_begun, writing
 # What people say, and what a later run should not have to wait for.
 FACTS = f"{PLATFORM}/incidents/"
 NAMED = 3
+FOLLOWS = ", which is due"
+"""So ends a reason that is another's consequence, and tells nobody why there is a run."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,11 @@ class Plan:
         if self.is_idle:
             return f"✓ 0 of {total} are due: nothing has come, nothing has changed"
         groups = self._by_reason()
-        first = [f"{_named(keys)}: {why}" for (_, why), keys in [*groups.items()][:NAMED]]
-        rest = sum(map(len, [*groups.values()][NAMED:]))
-        more = f"; {rest} more" if rest else ""
+        causes = [each for each in groups.items() if not each[0][1].endswith(FOLLOWS)][:NAMED]
+        first = [f"{_named(keys)}: {why}" for (_, why), keys in causes]
         due = sum(map(len, groups.values()))
+        rest = due - sum(len(keys) for _, keys in causes)
+        more = f"; {rest} more" if rest else ""
         follow = len(self.candidates) - due
         beside = f"; {follow} that read them may follow" if follow else ""
         return f"{due} of {total} are due ({'; '.join(first)}{more}){beside}"
