@@ -19,7 +19,7 @@ from orchestration.deploys import note_deploy
 from orchestration.run_log import log_idle
 from orchestration.watch import Watch
 from quality import downstream, gate
-from quality.due import Due, Facts, candidates, due
+from quality.due import FOLLOWS, Due, Facts, candidates, due
 from warehouse import backfills
 from warehouse.clock import wall_clock
 from warehouse.connection import NO_SUCH_TABLE, Connection
@@ -32,8 +32,6 @@ from warehouse.workshop import connect, is_begun, writing
 # What people say, and what a later run should not have to wait for.
 FACTS = f"{PLATFORM}/incidents/"
 NAMED = 3
-FOLLOWS = ", which is due"
-"""So ends a reason that is another's consequence, and tells nobody why there is a run."""
 
 
 @dataclass(frozen=True)
