@@ -206,6 +206,12 @@ def load_catalog(settings: Settings) -> Catalog:
     return _read(path, path.stat().st_mtime_ns)
 
 
+def as_read_last(settings: Settings) -> Catalog | None:
+    """Of a project that cannot be read now; None where it never was."""
+    path = settings.manifest_path
+    return _read(path, path.stat().st_mtime_ns) if path.exists() else None
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path, _modified: int) -> Catalog:
     return from_manifest(json.loads(path.read_text()))

@@ -13,7 +13,10 @@ OF_A_DATASET = (
     "change_log", "classification", "clock", "connector", "delimiter", "format", "indexes", "key",
     "max_line_bytes", "on_drift", "owner", "retention", "row_policy", "service_level", "tier",
 )  # fmt: skip
-OF_A_COLUMN = ("aliases", "classification", "fields", "required")
+OF_A_COLUMN = ("aliases", "classification", "deprecated_on", "fields", "required")
+OF_A_METRIC = (
+    "classification", "composes", "dimensions", "grains", "owner", "requires", "tier", "unit",
+)  # fmt: skip
 SLIP = 0.8
 """So much alike are `ownr` and `owner`; `data_owner` and `retention_days` are their own words."""
 
@@ -35,6 +38,9 @@ def misspelt(catalog: Catalog) -> Iterator[Misspelt]:
         for name, column in catalog.node(dataset)["columns"].items():
             meta = (column.get("config") or {}).get("meta") or {}
             yield from _near(f"{dataset.key}.{name}", meta, OF_A_COLUMN)
+    for metric in catalog.manifest.get("metrics", {}).values():
+        meta = metric["config"].get("meta") or {}
+        yield from _near(f"the metric {metric['name']}", meta, OF_A_METRIC)
 
 
 def _near(where: str, meta: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Misspelt]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import click
 from pydantic import SecretStr
@@ -139,26 +138,21 @@ def _disk(name: str) -> Finding:
 
 
 def _landing(name: str) -> Finding:
-    import fsspec
+    from cli.landed import folders
 
-    from ingestion.contracts import read_contracts
-
-    filesystem, root = fsspec.core.url_to_fs(settings().landing_url)
-    if not filesystem.exists(root):
+    found = folders(settings())
+    if found is None:
         return Finding(name, True, "empty (nothing has landed yet; `sluice simulate` plays one)")
-    there = {Path(each).name for each in filesystem.ls(root, detail=False)}
-    known = set(read_contracts(settings()))
-    strange = sorted(each for each in there - known if not each.startswith(("_", ".")))
-    text = ", ".join(sorted(there & known))
-    if not strange:
-        return Finding(name, True, text or "empty")
-    meant = "".join(did_you_mean(each, known) for each in strange)
+    text = ", ".join(found.sources) or "empty"
+    if not found.strange:
+        return Finding(name, True, text)
+    meant = "".join(did_you_mean(each, found.known) for each in found.strange)
     return Finding(
         name,
         False,
-        f"{text}; of no source: {', '.join(strange)}",
-        f"No run loads what has no contract.{meant} Move it to a source's folder, or give it a "
-        "contract: `sluice new source`.",
+        f"{text}; in no contract: {', '.join(found.strange)}",
+        f"No run loads what has no contract.{meant} Move it to the folder that was meant, or give "
+        "it a contract: `sluice new source`.",
     )
 
 

@@ -96,9 +96,10 @@ def show(
 ) -> None:
     """The rows, newest first: file, line, reason, content.
 
-    Personal values are masked, and so is what belongs to no declared column; in CSV, where a comma
-    shifts all that follows, each text of an entity that has personal columns. --audience privileged
-    shows the bytes as they came, for a recorded reason.
+    Personal values are masked, and so is what belongs to no declared column. Of a value that is not
+    what its column promises the shape is shown: letters as x, digits as 9; so in CSV, where a comma
+    shifts all that follows, is each text and number of an entity that has personal columns.
+    --audience privileged shows the bytes as they came, for a recorded reason.
     """
     from ingestion.quarantine import causes, waiting_rows
 

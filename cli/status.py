@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 
 from cli.output import json_option, say, say_json, say_table
 from warehouse.clock import as_of
-from warehouse.errors import LockedError
+from warehouse.errors import LockedError, ProjectError, SluiceError
 from warehouse.settings import settings
 from warehouse.words import counted
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 LONGEST = 160
 """So much of a closed gate's reason is a line of a list; `sluice gate show` has the whole."""
-_GATE = re.compile(r"gate (?P<key>\S+) is \w+( since [\d :-]+ UTC)?:")
+NAMED = 2
+"""So many gates are named of those that keep a table back for one reason."""
+_GATE = re.compile(r"gate (?P<key>\S+) is (?P<how>\w+( since [\d :-]+ UTC)?):")
 _NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 
 
@@ -30,10 +32,9 @@ _NEXT_GATE = re.compile(r"; (?=gate \S+ is \w+)")
 @json_option
 def status(as_json: bool) -> None:
     """What is published, what is closed, what is in quarantine."""
-    from catalog.catalog import load_catalog
     from quality import gate
 
-    catalog = load_catalog(settings())
+    catalog, fault = _catalog()
     states = gate.states(settings(), catalog.datasets)
     found = {
         "as_of": as_of(settings()),
@@ -43,12 +44,27 @@ def status(as_json: bool) -> None:
         "quarantine": _quarantine(),
         "let_go": _let_go(),
         "writer": _writer(),
-        "connectors": _connectors(),
+        "connectors": [] if fault else _connectors(),
     }
     if as_json:
         say_json({**found, "incidents": vars(found["incidents"])})
     else:
         _print(found, {key for key, each in states.items() if each.is_open})
+    if fault is not None:
+        raise fault
+
+
+def _catalog() -> tuple[Catalog, SluiceError | None]:
+    """What is published and closed can be told while somebody writes a file that cannot be read."""
+    from catalog.catalog import as_read_last, load_catalog
+
+    try:
+        return load_catalog(settings()), None
+    except ProjectError as error:
+        catalog = as_read_last(settings())
+        if catalog is None:
+            raise
+        return catalog, error
 
 
 def _published() -> dict[str, Any] | None:
@@ -166,18 +182,26 @@ def _print_connectors(found: list[dict[str, Any]]) -> None:
 
 
 def shortly(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
-    """Why a table is stale, each gate by its name: why that is shut stands in the gates' list."""
-    return "; ".join(_named(each, shut, opened) for each in _NEXT_GATE.split(reason))
+    """Why a table is stale, gates by their names: why those are shut stands in the gates' list."""
+    found: dict[str, list[str]] = {}
+    for each in _NEXT_GATE.split(reason):
+        blamed = _GATE.match(each)
+        if blamed is not None and blamed["key"] in shut:
+            found.setdefault(f"{blamed['how']}: …", []).append(blamed["key"])
+        elif blamed is not None and blamed["key"] in opened:
+            found.setdefault(f"{blamed['how']}: … (open now)", []).append(blamed["key"])
+        else:
+            # A gate that was never evaluated is in no list.
+            found[_in_a_line(each)] = []
+    return "; ".join(f"{_gates_named(keys)} {how}" if keys else how for how, keys in found.items())
 
 
-def _named(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
-    blamed = _GATE.match(reason)
-    if blamed is not None and blamed["key"] in shut:
-        return f"{blamed[0]} …"
-    if blamed is not None and blamed["key"] in opened:
-        return f"{blamed[0]} … (it is open now)"
-    # A gate that was never evaluated is in no list.
-    return _in_a_line(reason)
+def _gates_named(keys: Sequence[str]) -> str:
+    if len(keys) == 1:
+        return f"gate {keys[0]} is"
+    more = len(keys) - NAMED
+    named = f"{', '.join(keys[:NAMED])} and {more} more" if more > 0 else " and ".join(keys)
+    return f"gates {named} are"
 
 
 def _in_a_line(reason: str) -> str:

@@ -55,6 +55,8 @@ def _serve(port: int, address: str, home: Path) -> int:
     environment = {**os.environ, "DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     say("Dagster starts …")
     sys.stdout.flush()
+    # Whom a script starts in the background is deaf to Ctrl-C, and so would be whom it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment)
     # A service manager's SIGTERM is a Ctrl-C: unheard, it would leave Dagster without us.
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))

@@ -27,6 +27,7 @@ MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 _SAFE = yaml.SafeLoader
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 TYPE = re.compile(r"varchar|bigint|integer|boolean|date|timestamptz|json|decimal\(\d+,\d+\)")
+TYPES: Final = "varchar, bigint, integer, boolean, date, timestamptz, json, decimal(18,2)"
 
 
 @dataclass(frozen=True)
@@ -206,8 +207,11 @@ def contract_of(file: str, source: Node, table: Node) -> Contract:
         retention=Retention(**keeps[0] | keeps[1], is_on_wall_clock=meta.get("clock") == "wall"),
     )
     _require(bool(columns), where, "it has no columns")
-    _require(contract.format in FORMATS, where, f"format is none of {', '.join(FORMATS)}")
-    _require(contract.on_drift in ON_DRIFT, where, f"on_drift is none of {', '.join(ON_DRIFT)}")
+    for name, said, known in (
+        ("format", contract.format, FORMATS),
+        ("on_drift", contract.on_drift, ON_DRIFT),
+    ):
+        _require(said in known, where, f"{name} {said!r} is none of {', '.join(known)}")
     names = contract.known_names
     _require(len(names) == len(set(names)), where, "a column name or alias stands twice")
     lost = [name for name in contract.key if name not in {c.name for c in columns}]
@@ -219,7 +223,9 @@ def _column(where: str, node: Mapping[str, Any]) -> Column:
     name, data_type = str(node["name"]), str(node.get("data_type", "")).lower().replace(" ", "")
     _require(bool(_NAME.fullmatch(name)), where, f"{name!r} is no usable column name")
     _require(
-        bool(TYPE.fullmatch(data_type)), where, f"column {name} has the data_type {data_type!r}"
+        bool(TYPE.fullmatch(data_type)),
+        where,
+        f"column {name} has the data_type {data_type!r}, which is none of {TYPES}",
     )
     meta = meta_of(node)
     return Column(
@@ -232,7 +238,8 @@ def _column(where: str, node: Mapping[str, Any]) -> Column:
 
 def _require(holds: bool, where: str, fault: str) -> None:
     if not holds:
+        file = where.partition(":")[0]
         raise ContractError(
             f"The contract {where} cannot be used: {fault}.",
-            remedy="Correct it in dbt_project/models/raw; app.yml says what each key means.",
+            remedy=f"Correct dbt_project/models/raw/{file}; app.yml says what each key means.",
         )

@@ -53,10 +53,13 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
             builds.note(connection, catalog.built(keys, at, last_day(settings())))
         if result.refused:
             # Nothing of a source is loaded while one of its files is refused: none of it is whole.
-            reason = "; ".join(f"{each.file}: {each.reason}" for each in result.refused)
+            reasons = [f"{each.file}: {each.reason.removesuffix('.')}" for each in result.refused]
+            reason = f"{'; '.join(reasons)}."
             shut = [closed(each.key, "load", reason) for each in branch.datasets]
             gate.record(settings(), shut, context.run_id)
             say(context, f"✗ load {source}: {reason}")
+            for each in result.refused:
+                say(context, f"    → {each.remedy}")
             raise dg.Failure(
                 reason,
                 metadata={
@@ -68,6 +71,9 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
         note = f", {result.quarantined:,} quarantined" if result.quarantined else ""
         came = f"{counted(result.files, 'file')}, {counted(result.rows, 'row')}"
         say(context, f"✓ load {source}: {came}{note}")
+        if result.uncontracted:
+            left = ", ".join(f"{source}/{each}" for each in result.uncontracted)
+            say(context, f"    left alone, for no contract names it: {left}")
         for dataset in branch.datasets:
             if dataset.key not in chosen:
                 continue

@@ -5,7 +5,7 @@ Where nothing is due, Dagster and dbt are not even imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,7 +19,7 @@ from orchestration.deploys import note_deploy
 from orchestration.run_log import log_idle
 from orchestration.watch import Watch
 from quality import downstream, gate
-from quality.due import Due, Facts, candidates, due
+from quality.due import FOLLOWS, Due, Facts, candidates, due
 from warehouse import backfills
 from warehouse.clock import wall_clock
 from warehouse.connection import NO_SUCH_TABLE, Connection
@@ -31,6 +31,7 @@ from warehouse.workshop import connect, is_begun, writing
 
 # What people say, and what a later run should not have to wait for.
 FACTS = f"{PLATFORM}/incidents/"
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,31 @@ class Plan:
         total = f"the company's {self.total} datasets"
         if self.is_idle:
             return f"✓ 0 of {total} are due: nothing has come, nothing has changed"
-        reasons = sorted(self.found.reasons, key=lambda each: LAYERS.index(each[0].split(".")[0]))
-        first = [f"{key}: {why}" for key, why in reasons]
-        more = f"; {len(first) - 3} more" if len(first) > 3 else ""
-        follow = len(self.candidates) - len(first)
+        groups = self._by_reason()
+        causes = [each for each in groups.items() if not each[0][1].endswith(FOLLOWS)][:NAMED]
+        first = [f"{_named(keys)}: {why}" for (_, why), keys in causes]
+        due = sum(map(len, groups.values()))
+        rest = due - sum(len(keys) for _, keys in causes)
+        more = f"; {rest} more" if rest else ""
+        follow = len(self.candidates) - due
         beside = f"; {follow} that read them may follow" if follow else ""
-        return f"{len(first)} of {total} are due ({'; '.join(first[:3])}{more}){beside}"
+        return f"{due} of {total} are due ({'; '.join(first)}{more}){beside}"
+
+    def _by_reason(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        """What a source has landed is loaded for all of its entities: that is one reason."""
+        found: dict[tuple[str, str], list[str]] = {}
+        reasons = sorted(self.found.reasons, key=lambda each: LAYERS.index(each[0].split(".")[0]))
+        for key, why in reasons:
+            found.setdefault((_of_source(key), why), []).append(key)
+        return found
+
+
+def _named(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else _of_source(keys[0])
+
+
+def _of_source(key: str) -> str:
+    return key.rpartition(".")[0] if key.startswith("raw.") else key
 
 
 def plan(catalog: Catalog, job: str, waiting: Callable[[str], None]) -> Plan | None:

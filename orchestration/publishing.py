@@ -17,6 +17,7 @@ from orchestration.telling import tell_people
 from orchestration.unchanged import Unchanged, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
+from quality.gate_state import GateState
 from warehouse import backfills, publish
 from warehouse.publish import PublicTable
 from warehouse.published_already import shows_already
@@ -26,6 +27,8 @@ from warehouse.workshop import connect
 
 STEP = "publish"
 NAMED = 4
+DBT = "dbt: "
+"""So begins why a gate is shut whose model was not built."""
 
 
 def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
@@ -43,7 +46,8 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
         with closing(connect(settings())) as connection:
             held = backfills.held(connection)
         plan = downstream.publish_plan(catalog, states, leaking, held)
-        for key, each in leaking.items():
+        said = told_of(leaking, states)
+        for key, each in said.items():
             say(context, f"✗ publish: {key} is kept back: {each.reason}")
         plan = audiences.given(settings(), catalog, plan)
         if is_due_only(context) and shows_already(settings(), plan):
@@ -54,7 +58,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
             fresh = {each.name for each in plan if each.fresh}
             known = [each for each in catalog.public() if each.name in fresh]
             yield from unchanged(context, map(published_key, known))
-            _stop_if_any(leaking)
+            _stop_if_any(said)
             return
         snapshot = publish.publish(settings(), plan, context.run_id)
         fresh = {each.name for each in snapshot.tables if each.state == "fresh"}
@@ -75,9 +79,20 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
                     },
                 )
 
-        _stop_if_any(leaking)
+        _stop_if_any(said)
 
     return switch
+
+
+def told_of(
+    leaking: Mapping[str, KeptBack], states: Mapping[str, GateState]
+) -> Mapping[str, KeptBack]:
+    """Of SQL that dbt could not run nobody can follow the columns: its gate says why."""
+    return {
+        key: each
+        for key, each in leaking.items()
+        if key not in states or not states[key].reason.startswith(DBT)
+    }
 
 
 def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable]) -> None:

@@ -12,7 +12,7 @@ from orchestration.guarding import guarded
 from orchestration.progress import say
 from orchestration.writer import RETRIES
 from warehouse import platform_log
-from warehouse.errors import ContractError, SettingsError
+from warehouse.errors import ContractError, ProjectError, SettingsError
 from warehouse.settings import settings
 from warehouse.words import counted
 
@@ -49,7 +49,7 @@ def told(name: str) -> Callable[[Step[Context, Event]], Step[Context, Event]]:
 
 def _is_lasting(error: Exception) -> bool:
     """What only a change of a file mends; a locked workshop or a failing disk may pass."""
-    return isinstance(error, ContractError | SettingsError)
+    return isinstance(error, ContractError | ProjectError | SettingsError)
 
 
 def _tell(context: Context, name: str, error: Exception, before: int) -> None:

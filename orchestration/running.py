@@ -266,10 +266,10 @@ def _select(catalog: Catalog, item: str) -> set[str]:
     meant = ""
     if value and kind == "source":
         found = {each.key for each in catalog.layer("raw") if each.source == value}
-        meant = did_you_mean(value, (each.source for each in catalog.layer("raw")))
+        meant = did_you_mean(name, (f"source:{each.source}" for each in catalog.layer("raw")))
     elif value and kind == "layer":
         found = {each.key for each in catalog.layer(value)}
-        meant = did_you_mean(value, LAYERS)
+        meant = did_you_mean(name, (f"layer:{each}" for each in LAYERS))
     else:
         dataset = catalog.named(name)
         found = {dataset.key} if dataset is not None else set()

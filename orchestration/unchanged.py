@@ -20,6 +20,7 @@ from sqlalchemy import delete, select, update
 LOOKED_AT: Final[Mapping[str, bool]] = {"sluice/unchanged": True}
 # Dagster's word for an output that is an asset's, and no event of its own.
 QUIETLY: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+BROKEN_OFF: Final = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 INTENDED: Final = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
 
 Unchanged = dg.AssetObservation | dg.MaterializeResult[None]
@@ -39,7 +40,9 @@ def unchanged(
 def forget_intentions(
     instance: dg.DagsterInstance, run_id: str, keys: Iterable[dg.AssetKey]
 ) -> None:
-    """A run intends to build all that it was started for."""
+    """A run intends to build all that it was started for; of those that ended before and did not
+    come so far, what they intended is no news any more.
+    """
     storage = instance.event_log_storage
     names = [key.to_string() for key in keys]
     if not isinstance(storage, SqlEventLogStorage) or not names:
@@ -52,10 +55,20 @@ def forget_intentions(
         .order_by(event.id.desc())
         .limit(1)
     )
+    others = (
+        select(event.run_id)
+        .distinct()
+        .where(event.dagster_event_type == INTENDED)
+        .where(event.asset_key.in_(names))
+        .where(event.run_id != run_id)
+    )
+    with storage.index_connection() as connection:
+        runs = [row[0] for row in connection.execute(others)]
+    ended = instance.get_runs(dg.RunsFilter(run_ids=runs, statuses=BROKEN_OFF)) if runs else []
     with storage.index_connection() as connection:
         connection.execute(
             delete(SqlEventLogStorageTable)
-            .where(event.run_id == run_id)
+            .where(event.run_id.in_([run_id, *(each.run_id for each in ended)]))
             .where(event.dagster_event_type == INTENDED)
             .where(event.asset_key.in_(names))
         )

@@ -61,9 +61,9 @@ def problems(catalog: Catalog, folder: Path = CHECKS_DIR) -> list[CheckFileError
         if path not in expected:
             names = {str(each.relative_to(folder)): each for each in expected}
             near = nearest(str(path.relative_to(folder)), names)
-            found.append(
-                CheckFileError(f"{shown(path)} belongs to no dataset{near}.", remedy="Rename it.")
-            )
+            what = f"{shown(path)} belongs to no dataset{near}"
+            stop = "" if what.endswith("?") else "."
+            found.append(CheckFileError(f"{what}{stop}", remedy="Rename it."))
     return found
 
 

@@ -18,6 +18,8 @@ from warehouse.builds import Build
 
 # How long a gate's last pass is taken for news: promises of freshness are of a day or more.
 RENEWED_EVERY = timedelta(hours=1)
+FOLLOWS = ", which is due"
+"""So ends a reason that is another's consequence, and tells nobody why there is a run."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def due(catalog: Catalog, facts: Facts, keys: Iterable[str]) -> Due:
             above = sorted(catalog.ancestors(key) & build.keys())
             beside = sorted(_of_its_source(catalog, key) & build.keys())
             if above:
-                build[key] = f"it reads {above[0]}, which is due"
+                build[key] = f"it reads {above[0]}{FOLLOWS}"
             elif beside:
                 build[key] = f"it is loaded with {beside[0]}"
     judge = {
@@ -175,7 +177,7 @@ def why_judge(catalog: Catalog, facts: Facts, key: str) -> str:
 
 def _why_beside(facts: Facts, key: str, build: Mapping[str, str]) -> str:
     others = sorted(facts.beside.get(key, frozenset()) & build.keys())
-    return f"it is held against {others[0]}, which is due" if others else ""
+    return f"it is held against {others[0]}{FOLLOWS}" if others else ""
 
 
 def _freshness(state: GateState) -> str:

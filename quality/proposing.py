@@ -14,6 +14,7 @@ from ingestion.naming import is_id
 from quality.check_file import DeclaredCheck
 from quality.masking import personal_columns
 from warehouse.connection import Connection, literal, named
+from warehouse.words import counted
 
 KINDS: Final = ("rows", "completeness", "values", "range", "uniqueness", "freshness")
 # So many rows are looked at: enough for shares, and no day's work on a large table.
@@ -206,7 +207,7 @@ def _fresh(dataset: Dataset, seen: Sequence[Seen], now: datetime) -> Iterator[Pr
             "expression": behind,
             "threshold": {"must_be_less_than": allowed},
         },
-        f"{lag} days behind",
+        f"{counted(lag, 'day')} behind",
     )  # fmt: skip
 
 

@@ -1,10 +1,14 @@
-"""What may be shown of a row that was not understood: its columns by name, personal ones masked."""
+"""What may be shown of a row that was not understood: its columns by name, personal ones masked.
+
+Of a value that is not what its column promises, or may be another column's, only the shape is
+shown: letters as x, digits as 9.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -14,15 +18,14 @@ from ingestion.contracts import Contract, read_contracts
 from ingestion.csv_records import csv_header, split_records
 from ingestion.landing import Landing
 from ingestion.quarantine import QuarantinedRow
-from quality.masking import HIDDEN, UNDECLARED, mask, personal_columns, shown_row
+from quality.masking import HIDDEN, UNDECLARED, mask, personal_columns, plain, shown_row
 from warehouse.settings import Settings
 
 _BEGIN = re.compile(r"\s*\{\s*")
 _KEY = re.compile(r'("(?:[^"\\]|\\.)*")\s*:\s*')
 _END = re.compile(r"\s*[,}]\s*")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _DAY = r"[12]\d{3}-\d\d-\d\d"
-# A name or an address has none of these shapes, whatever column it slipped into.
+# What a value of the type looks like; a text may look like anything.
 _SHAPES: Final = {
     "bigint": re.compile(r"[+-]?\d+"),
     "integer": re.compile(r"[+-]?\d+"),
@@ -31,6 +34,8 @@ _SHAPES: Final = {
     "date": re.compile(_DAY),
     "timestamptz": re.compile(_DAY + r"([T ]\d\d(:\d\d){0,2}(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)?)?"),
 }
+# A day tells nobody apart, whatever column it slipped into; digits may be a telephone number.
+_HARMLESS: Final = ("boolean", "date", "timestamptz")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def shown_rows(
 ) -> list[ShownRow]:
     """Nothing of a value whose column cannot be told: nobody knows what it is."""
     contracts, landing = read_contracts(settings), Landing(settings)
+    spoken = {column.name for each in catalog.datasets.values() for column in each.columns}
 
     @cache
     def header(source: str, entity: str, file: str) -> tuple[str, ...]:
@@ -64,12 +70,12 @@ def shown_rows(
             return ShownRow(row, {}, len(content))
         if contract.format == "csv":
             names = header(row.source, row.entity, row.file)
-            fields, rest = _fields_of_csv(contract, names, content)
-            hidden = _hidden(dataset, fields) | _in_doubt(dataset, contract, fields)
-            return ShownRow(row, _named(contract, shown_row(fields, hidden)), rest)
-        values, rest = _fields_of_json(content)
-        told = _named(contract, shown_row(values, _hidden(dataset, values)))
-        return ShownRow(row, told, rest)
+            values, rest = _fields_of_csv(contract, names, content)
+        else:
+            values, rest = _fields_of_json(content)
+        told = shown_row(values, _hidden(dataset, values))
+        told |= _shapes(dataset, contract, values)
+        return ShownRow(row, _named({*contract.known_names, *spoken}, told), rest)
 
     return [shown(row) for row in rows]
 
@@ -86,12 +92,12 @@ def _hidden(dataset: Dataset, names: Mapping[str, Any]) -> set[str]:
     return set(names) - open_names
 
 
-def _named(contract: Contract, values: Mapping[str, str | None]) -> dict[str, str | None]:
-    """A name that nobody declared may be an address: it is masked unless it looks like a name."""
+def _named(known: Collection[str], values: Mapping[str, str | None]) -> dict[str, str | None]:
+    """A name that is no column's anywhere may be a person's."""
     named: dict[str, str | None] = {}
     for name, value in values.items():
         told = name
-        if name not in contract.known_names and not _NAME.fullmatch(name):
+        if name not in known:
             told = mask(name) or HIDDEN
             while told in named:
                 told += "*"
@@ -99,20 +105,34 @@ def _named(contract: Contract, values: Mapping[str, str | None]) -> dict[str, st
     return named
 
 
-def _in_doubt(dataset: Dataset, contract: Contract, values: Mapping[str, str]) -> set[str]:
-    """Columns of a record that may hold a personal value: one comma too many shifts all of them.
+def _shapes(dataset: Dataset, contract: Contract, values: Mapping[str, Any]) -> dict[str, str]:
+    """Of values that may be something else than their column's, by their names.
 
-    So where any column is personal, a value counts as its column's only if it has its type's shape.
+    One comma too many shifts all that follows in a record of CSV: where any column is personal,
+    no text and no number of it is sure to stand under its own name.
     """
-    if personal_columns(dataset) <= {UNDECLARED}:
-        return set()
-    kinds = {name: each.data_type for each in contract.columns for name in each.names}
-    return {name for name, text in values.items() if text and not _is_shaped(kinds, name, text)}
+    personal = personal_columns(dataset)
+    in_doubt = contract.format == "csv" and not personal <= {UNDECLARED}
+    shapes: dict[str, str] = {}
+    for column in contract.columns:
+        kind = column.data_type.partition("(")[0]
+        is_sure = not in_doubt or kind in _HARMLESS
+        for name in column.names:
+            text = plain(values.get(name))
+            is_told = column.name in personal or isinstance(values.get(name), dict | list)
+            if text and not is_told and not (is_sure and _fits(kind, text)):
+                shapes[name] = "".join(map(_shape, text))
+    return shapes
 
 
-def _is_shaped(kinds: Mapping[str, str], name: str, text: str) -> bool:
-    shape = _SHAPES.get(kinds.get(name, "").partition("(")[0])
-    return shape is not None and shape.fullmatch(text) is not None
+def _fits(kind: str, text: str) -> bool:
+    return kind not in _SHAPES or _SHAPES[kind].fullmatch(text) is not None
+
+
+def _shape(character: str) -> str:
+    if character.isnumeric():
+        return "9"
+    return character if character.isascii() and not character.isalpha() else "x"
 
 
 def _fields_of_csv(

@@ -96,8 +96,9 @@ class StrictYaml:
     def error(self, node: yaml.Node | None, what: str) -> CheckFileError:
         line = f":{node.start_mark.line + 1}" if node is not None else ""
         joint = " " if node is None else ": "
+        stop = "" if what.endswith("?") else "."
         return CheckFileError(
-            f"{shown(self.path)}{line}{joint}{what}.",
+            f"{shown(self.path)}{line}{joint}{what}{stop}",
             remedy=self.REMEDY,
         )
 

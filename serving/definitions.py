@@ -38,7 +38,11 @@ def describe(semantics: Semantics, name: str) -> Metric:
     lineage = [_meta(each) for each in inputs]
     finest = semantics.finest_grain(name)
     composed = COMPOSED_OF.get(finest, (finest,))
-    grains = [each for each in composed if all(each in m.get("grains", GRAINS) for m in lineage)]
+    grains = [
+        each
+        for each in composed
+        if all(each in its_meta.get("grains", GRAINS) for its_meta in lineage)
+    ]
     return Metric(
         name=name,
         label=declared.get("label") or name,
@@ -51,9 +55,11 @@ def describe(semantics: Semantics, name: str) -> Metric:
         dimensions=tuple(
             each.name for each in allowed_dimensions(semantics, name) if each.kind != "time"
         ),
-        requires=tuple(sorted({item for m in lineage for item in m.get("requires", ())})),
+        requires=tuple(
+            sorted({item for its_meta in lineage for item in its_meta.get("requires", ())})
+        ),
         # Without a grain MetricFlow compiles a cumulative metric to SQL that does not run.
-        composes=all(m.get("composes", True) for m in lineage)
+        composes=all(its_meta.get("composes", True) for its_meta in lineage)
         and all(each["type"] != "cumulative" for each in inputs),
     )
 

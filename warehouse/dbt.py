@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse import masks, postgres
+from warehouse import dbt_words, masks, postgres
 from warehouse.clock import as_of
-from warehouse.engine_words import engine_lines, placed
-from warehouse.errors import SettingsError, SluiceError
+from warehouse.errors import ProjectError, SettingsError
 from warehouse.project_files import fingerprint
 from warehouse.settings import Settings
 from warehouse.warm_dbt import spare_dbt
@@ -73,10 +73,9 @@ def ensure_manifest(settings: Settings) -> Path:
         return settings.manifest_path
     outcome = _invoke(settings, ["parse"], manifest=None, on_event=None)
     if not outcome.success:
-        raise SluiceError(
-            f"The dbt project cannot be parsed: {outcome.error}",
-            remedy="Correct the file that dbt names, then run again.",
-        )
+        raise _unreadable(settings, "parsed", outcome.error)
+    if unknown := dbt_words.unknown_tests(settings, json.loads(settings.manifest_path.read_text())):
+        raise _unreadable(settings, "parsed", "\n".join(unknown))
     aside = mark.with_suffix(".tmp")
     aside.write_text(now)
     aside.replace(mark)
@@ -143,14 +142,18 @@ def compiled(settings: Settings, environment: Mapping[str, str]) -> dict[str, st
     outcome = _outcome(settings, result, ("compile",))
     if not outcome.success:
         broken = next((each.message for each in outcome.nodes if each.status == "error"), "")
-        raise SluiceError(
-            f"The dbt project cannot be compiled: {outcome.error or broken}",
-            remedy="Correct the file that dbt names, then run again.",
-        )
+        raise _unreadable(settings, "compiled", broken or outcome.error)
     return {
         item.node.unique_id: item.node.compiled_code or item.node.raw_code
         for item in getattr(result.result, "results", None) or ()
     }
+
+
+def _unreadable(settings: Settings, what: str, complaint: str) -> ProjectError:
+    told = dbt_words.in_the_repository(settings, complaint)
+    return ProjectError(
+        f"The dbt project cannot be {what}: {told}", remedy=dbt_words.remedy(settings, told)
+    )
 
 
 def is_running() -> bool:
@@ -289,22 +292,10 @@ def _outcome(settings: Settings, result: dbtRunnerResult, command: tuple[str, ..
             NodeResult(
                 unique_id=item.node.unique_id,
                 status=str(item.status),
-                message=_told(settings, item.node, item.message or ""),
+                message=dbt_words.told(settings, item.node, str(item.status), item.message or ""),
                 failures=int(item.failures or 0),
                 seconds=float(item.execution_time or 0.0),
                 rows=int(rows) if isinstance(rows, int) and rows >= 0 else None,
             )
         )
     return Outcome(bool(result.success), tuple(nodes), error, command)
-
-
-def _told(settings: Settings, node: Any, message: str) -> str:
-    """The engine's complaint, and where in the model's file, or the compiled one, it is."""
-    compiled = getattr(node, "compiled_path", None)
-    if not compiled:
-        return engine_lines(message)
-    return placed(
-        engine_lines(message),
-        (f"{settings.dbt_project_dir.name}/{node.original_file_path}", node.raw_code or ""),
-        (os.path.relpath(compiled, settings.own_dir.parent), node.compiled_code or ""),
-    )

@@ -10,6 +10,8 @@ from warehouse.secrets import redacted
 HIDDEN = "***"
 LONGEST = 400
 LONGEST_LINES = 800
+SHORT = 4
+"""A line of so few characters is found anywhere."""
 # These speak of the query, never of what is in the rows.
 ABOUT_THE_QUERY = ("Binder", "Catalog", "Parser", "Syntax", "Compilation", "Database")
 # PostgreSQL names no kinds; so it begins when it is about rows (its error classes 22 and 23).
@@ -71,5 +73,10 @@ def placed(said: str, own: tuple[str, str], compiled: tuple[str, str]) -> str:
 
 
 def _line_of(text: str, file: str, code: str) -> str:
-    found = [number for number, line in enumerate(code.splitlines(), 1) if text in line]
-    return f"{file}:{found[0]}" if text and len(found) == 1 else ""
+    """By the whole line, else by what stands before the first name that dbt has filled in."""
+    lines = code.splitlines()
+    for sought in (text, text.partition('"')[0].rstrip()):
+        found = [number for number, line in enumerate(lines, 1) if sought in line]
+        if len(sought) > SHORT and len(found) == 1:
+            return f"{file}:{found[0]}"
+    return ""

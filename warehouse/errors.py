@@ -44,5 +44,9 @@ class ContractError(SluiceError):
     """A source's contract cannot be read, or a whole delivery breaks it."""
 
 
+class ProjectError(SluiceError):
+    """dbt cannot read the project as its files stand."""
+
+
 class PublishError(SluiceError):
     """A snapshot could not be made or switched to."""

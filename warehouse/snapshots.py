@@ -288,7 +288,7 @@ def gone(snapshot_id: str, kept: Iterable[str]) -> PublishError:
     if not is_id(snapshot_id):
         return PublishError(
             f"{snapshot_id!r} is no snapshot's id.",
-            remedy="`sluice published list` shows the ids: 20261125-065220-567847 is one.",
+            remedy="`sluice published list` shows the ids, such as 20261125-065220-567847.",
             exit_code=WRONG_USE,
         )
     return PublishError(

@@ -131,6 +131,18 @@ def test_doctor_finds_a_sound_set_up_sound(demo: Demo) -> None:
     assert [each["name"] for each in findings if not each["is_good"]] == []
 
 
+def test_doctor_names_what_landed_where_no_contract_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for folder in ("crm/leds/2026-03-01", "crm/leads", "crm/_cursors", "biling/invoices"):
+        (tmp_path / "landing" / folder).mkdir(parents=True)
+    monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("cli.doctor.CHECKS", [each for each in CHECKS if each[0] == "landing"])
+    told = CliRunner().invoke(root, ["doctor"]).output
+    assert "crm; in no contract: biling, crm/leds" in told
+    assert "Did you mean billing? Did you mean crm/leads?" in told
+
+
 def test_one_fault_that_stops_several_looks_is_told_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -171,8 +183,8 @@ def test_wrong_use_ends_with_2_and_names_the_choice(demo: Demo) -> None:
     told = demo.sluice("run", "--select", "finance_mrr_dayly", code=2)
     assert "Did you mean finance_mrr_daily?" in told.stderr
     for words, meant in (
-        (("run", "--select", "source:biling"), "billing"),
-        (("run", "--select", "layer:mart"), "marts"),
+        (("run", "--select", "source:biling"), "source:billing"),
+        (("run", "--select", "layer:mart"), "layer:marts"),
         (("replay", "biling"), "billing"),
         (("metrics", "query", "mrrr"), "mrr"),
     ):

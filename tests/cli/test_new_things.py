@@ -48,7 +48,14 @@ import json, sys
 from contextlib import closing
 from click.testing import CliRunner
 from cli.main import sluice
+from warehouse.settings import settings
 said = {}
+broken = settings().dbt_project_dir / "models" / "raw" / "crm.yml"
+text = broken.read_text()
+broken.write_text(text.replace("format: csv", "format csv", 1))
+done = CliRunner().invoke(sluice, ["status"])
+said["status"] = [done.output, str(done.exception)]
+broken.write_text(text)
 for name, words in json.loads(sys.argv[1]).items():
     done = CliRunner().invoke(sluice, ["new", *words])
     said[name] = [done.exit_code, f"{done.output}{done.exception or ''}"]
@@ -56,7 +63,7 @@ from catalog.catalog import load_catalog
 from quality.checks import problems
 from quality.evaluate import evaluate
 from warehouse import dbt
-from warehouse.settings import settings
+from warehouse.errors import SluiceError
 from warehouse.workshop import connect
 built = dbt.run(settings(), ["build", "--select", sys.argv[2]])
 said["built"] = [[each.unique_id.split(".")[0], each.status] for each in built.nodes]
@@ -71,8 +78,38 @@ with closing(connect(settings())) as workshop:
         "select count(*), count(industry), (select count(*) from curated.fct_sessions) "
         "from curated." + sys.argv[2]
     ).fetchall()[0]
+folder = settings().dbt_project_dir / "models" / "curated" / "product"
+yml, sql = folder / f"{sys.argv[2]}.yml", folder / f"{sys.argv[2]}.sql"
+texts = {each: each.read_text() for each in (yml, sql)}
+said["wrong"] = {}
+for name, (kind, *changes) in json.loads(sys.argv[3]).items():
+    for file, text in texts.items():
+        for now, wrong in changes if file.suffix == kind else ():
+            assert now in text, now
+            text = text.replace(now, wrong, 1)
+        file.write_text(text)
+    try:
+        command = "test" if kind == ".yml" else "run"
+        found = dbt.run(settings(), [command, "--select", sys.argv[2]]).nodes
+        said["wrong"][name] = [each.message for each in found if each.status in ("error", "fail")]
+    except SluiceError as error:
+        said["wrong"][name] = [str(error)]
 print(json.dumps(said))
 """
+WRONG = {
+    "tests": (
+        ".yml",
+        ("[unique, not_null]", "[{accepted_values: {arguments: {values: [x]}}}]"),
+        ('expect:\n      rows:\n        - {session_id: "',
+         'expect:\n      rows:\n        - {session_id: "not '),
+    ),
+    "a kind of test": (".yml", ("[unique, not_null]", "[unqiue, not_null]")),
+    "YAML": (".yml", ("    description: One", "    description One")),
+    "SQL": (".sql", ("select * from {{", "select * form {{")),
+    "a reference": (".sql", ("ref('fct_sessions')", "ref('fct_sesions')")),
+}  # fmt: skip
+"""What is written wrongly there, one fault after the other."""
+HERE = f"dbt_project/models/curated/product/{MODEL}"
 
 
 @dataclass(frozen=True)
@@ -85,14 +122,45 @@ class Written:
     faults: list[str]
     gates: list[list[str]]
     rows: list[int]
+    wrong: Mapping[str, list[str]]
+    status: tuple[str, str]
 
 
 @pytest.fixture(scope="module")
 def written(module_demo: Sluice) -> Written:
     folder = module_demo.folder
     house = copy_house(folder / "house", module_demo.environment, folder / "data")
-    said = json.loads(house("-c", ALL, json.dumps(COMMANDS), MODEL).splitlines()[-1])
+    said = json.loads(
+        house("-c", ALL, json.dumps(COMMANDS), MODEL, json.dumps(WRONG)).splitlines()[-1]
+    )
     return Written(house, {name: tuple(said.pop(name)) for name in COMMANDS}, **said)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("tests", [" rows\n", f"in {HERE}.yml, column session_id", "differs from expected",
+                   f"in {HERE}.yml"]),
+        ("a kind of test", [f"{HERE}.yml, column session_id: there is no test `unqiue`. Did you "
+                            "mean unique?", f"→ Correct {HERE}.yml, then run again."]),
+        ("YAML", ["near line 6", f"→ Correct {HERE}.yml, then run again."]),
+        ("SQL", ["select * form", f"in {HERE}.sql:9 "]),
+        ("a reference", ["fct_sesions", f"→ Correct {HERE}.sql, then run again."]),
+    ],
+)  # fmt: skip
+def test_what_dbt_refuses_is_told_with_the_file_to_open(
+    written: Written, fault: str, said: list[str]
+) -> None:
+    told = "\n\n".join(written.wrong[fault])
+    assert [each for each in said if each not in told] == [], told
+    assert len(written.wrong[fault]) == (2 if fault == "tests" else 1)
+    assert all(HERE in each for each in written.wrong[fault])
+
+
+def test_status_tells_what_it_can_while_the_project_cannot_be_read(written: Written) -> None:
+    told, fault = written.status
+    assert "Published: snapshot " in told and "Gates: 111 open" in told and "Quarantine (" in told
+    assert "→ Correct dbt_project/models/raw/crm.yml, then run again." in fault
 
 
 def test_a_model_is_built_tested_and_gated_at_once(written: Written) -> None:

@@ -55,7 +55,12 @@ def test_lines_of_the_last_column_stay_lines() -> None:
 def test_a_stale_table_names_its_gates_and_leaves_the_reason_to_their_list() -> None:
     assert shortly(TWO, {"raw.a.b"}, {"marts.c"}) == (
         "gate raw.a.b is closed since 2026-11-21 05:53 UTC: …; "
-        "gate marts.c is pending: … (it is open now)"
+        "gate marts.c is pending: … (open now)"
+    )
+    keys = [f"raw.a.{each}" for each in "bcde"]
+    delivery = "; ".join(TWO.split("; ")[0].replace("raw.a.b", key) for key in keys)
+    assert shortly(delivery, keys, set()) == (
+        "gates raw.a.b, raw.a.c and 2 more are closed since 2026-11-21 05:53 UTC: …"
     )
     older = "older than what it reads: raw.a.b (2026-11-21 05:53 UTC)"
     assert shortly(older, set(), set()) == older

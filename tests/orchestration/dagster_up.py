@@ -93,7 +93,8 @@ def up(sluice: Sluice) -> Iterator[Dagster]:
     log = sluice.folder / "up.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "up"],
+            # As a script starts it that goes on: deaf to Ctrl-C.
+            ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "cli.main", "up"],
             cwd=PROJECT_ROOT,
             env=dict(sluice.environment),
             stdout=output,
@@ -116,10 +117,11 @@ def up(sluice: Sluice) -> Iterator[Dagster]:
         # As a service manager does it: we are told, and Dagster has to end with us.
         process.terminate()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            raise
 
 
 def until(look: Callable[[], Found | None], what: str) -> Found:

@@ -116,6 +116,8 @@ def test_one_file_and_a_lost_table_build_what_depends_on_them_and_no_more(
     planned = plan(here, "build", print)
     assert planned is not None
     assert planned.found.build["raw.crm.leads"] == "1 file to be loaded"
+    # Both entities of the source, in a word.
+    assert f"(raw.crm: 1 file to be loaded; marts.{LOST}: marts.{LOST} does not" in str(planned)
     assert planned.found.build[f"marts.{LOST}"] == f"marts.{LOST} does not exist"
     run = company("run")
     assert " datasets are due (" in run.output and "load crm: 1 file," in run.output

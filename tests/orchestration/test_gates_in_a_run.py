@@ -9,7 +9,10 @@ from typing import Any
 import duckdb
 from platform_under_test import Sluice
 
+from catalog.leaks import KeptBack
 from orchestration.progress import Told
+from orchestration.publishing import told_of
+from quality.gate_state import GateState
 
 # Opens the pointer anew each time, as a BI tool would, and prints what it saw until told to stop.
 READER = """
@@ -59,6 +62,15 @@ def test_lines_that_are_held_back_are_told_if_one_of_them_is_wrong() -> None:
         "✗ load billing:  a file is  broken",
     ]  # fmt: skip
     assert told.has_said("a file is broken") and not told.has_said("another one is")
+
+
+def test_a_model_that_dbt_cannot_run_is_not_said_to_be_called_too_little() -> None:
+    leaking = {key: KeptBack(f"{key} is public", {}) for key in ("marts.a", "marts.b", "marts.c")}
+    states = {
+        "marts.a": GateState("marts.a", "closed", reason="dbt: a error: syntax error"),
+        "marts.b": GateState("marts.b", "closed", reason="its classification: b is public"),
+    }
+    assert list(told_of(leaking, states)) == ["marts.b", "marts.c"]
 
 
 def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snapshot(
