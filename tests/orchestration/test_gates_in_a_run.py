@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import duckdb
-from platform_under_test import Sluice
+from platform_under_test import NO_PROMPT, Sluice
 
 from orchestration.progress import Told
 
@@ -67,8 +67,9 @@ def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snaps
     before = collected(own_demo)
     own_demo("simulate", "--defect", "implausible-amounts")
     stop = own_demo.folder / "stop"
+    pointer = str(own_demo.settings.published_path)
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(own_demo.settings.published_path), str(stop)],
+        [sys.executable, "-c", NO_PROMPT + READER, pointer, str(stop)],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -14,7 +14,7 @@ import duckdb
 import planted
 import pytest
 from dagster_up import Dagster, until, up
-from platform_under_test import Sluice
+from platform_under_test import NO_PROMPT, Sluice
 
 from orchestration.run_log import BY_HAND_TOOL, MODELS, TRIGGER
 from warehouse import platform_log
@@ -89,7 +89,7 @@ with dg.DagsterInstance.get() as instance:
 
 def test_the_schedule(untouched: Sluice) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TICK], cwd=PROJECT_ROOT, env=dict(untouched.environment),
+        [sys.executable, "-c", NO_PROMPT + TICK], cwd=PROJECT_ROOT, env=dict(untouched.environment),
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.split() == ["build", "False"], done.stderr[-2000:]
