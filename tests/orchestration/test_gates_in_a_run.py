@@ -88,5 +88,7 @@ def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snaps
     assert "raw.billing.payments" in shut(own_demo)
     assert collected(own_demo) == before
     assert "finance_revenue_monthly" in stale(own_demo)
-    # Unrelated branches went on.
+    # Unrelated branches went on, and metrics wait for what they read alone.
+    assert "✓ metrics: " in run.stdout
+    assert "wait for tables that stay as they were" in run.stdout
     assert "product_active_users_daily" not in stale(own_demo)

@@ -178,7 +178,7 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
         shown = dagster.shown(by_hand, backfilled, sensed, after)
         runs, plans = dagster.runs(), dagster.asset("curated", "dim_plans")
         # A metric is as new as the tables that it reads, whatever became of others.
-        for metric, is_asked in (("acquisition_spend", True), ("collected_revenue", False)):
+        for metric, is_asked in (("pipeline_success_rate", True), ("collected_revenue", False)):
             told = dagster.asset("metrics", metric)["assetMaterializations"]
             assert (after in {each["runId"] for each in told}) == is_asked, metric
     # The sensor's run found that plans were not due: they are shown as they were built and judged.
