@@ -85,7 +85,8 @@ def write(texts: Texts, prove: Callable[[], None] | None = None, root: Path = PR
     except SluiceError as error:
         _restore(before)
         raise SluiceError(
-            f"{error.what} Nothing was kept.", remedy="Say it otherwise, and run it again."
+            f"{error.what.rstrip('.')}. Nothing was kept.",
+            remedy="Say it otherwise, and run it again.",
         ) from error
     except BaseException:
         _restore(before)

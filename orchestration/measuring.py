@@ -15,6 +15,7 @@ from serving import asked
 from serving import metrics as serving_metrics
 from serving.definitions import Metric
 from serving.published import open_published
+from warehouse import snapshots
 from warehouse.connection import Connection
 from warehouse.errors import SluiceError
 from warehouse.settings import settings
@@ -40,7 +41,9 @@ def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
         now = asked.marks(settings(), known)
         before = asked.remembered(settings()) if is_due_only(context) else {}
         answered = {name for name, mark in now.items() if before.get(name) == mark}
-        chosen = [each for each in known if metric_key(each.name) in context.selected_asset_keys]
+        stale = _stale_tables()
+        wanted = [each for each in known if metric_key(each.name) in context.selected_asset_keys]
+        chosen = [each for each in wanted if not stale & _tables(catalog, each.name)]
         found = [each for each in chosen if each.name not in answered]
         for metric, answer in _answers(found):
             if isinstance(answer, SluiceError):
@@ -60,11 +63,24 @@ def metrics_step(catalog: Catalog) -> dg.AssetsDefinition:
         sign = "✗" if wrong else "✓"
         rest = len(chosen) - len(found)
         note = f", {rest} others read nothing new" if rest else ""
+        waiting = len(wanted) - len(chosen)
+        note += f", {waiting} wait for tables that stay as they were" if waiting else ""
         say(context, f"{sign} metrics: {len(found) - len(wrong)} of {len(found)} answered{note}")
         if wrong:
             raise dg.Failure("; ".join(wrong), allow_retries=False)
 
     return measure
+
+
+def _stale_tables() -> frozenset[str]:
+    """What the snapshot shows as it was: a metric that reads any of it has no newer value."""
+    snapshot = snapshots.current(settings())
+    tables = snapshot.tables if snapshot is not None else ()
+    return frozenset(each.name for each in tables if each.state != "fresh")
+
+
+def _tables(catalog: Catalog, metric: str) -> frozenset[str]:
+    return frozenset(catalog[key].name for key in catalog.metrics[metric])
 
 
 Newest = tuple[float | None, object]

@@ -1,6 +1,6 @@
 """Publish: one new snapshot of every public table whose gates are open, in one switch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import closing
 
 import dagster as dg
@@ -14,7 +14,7 @@ from orchestration.retrying import told
 from orchestration.scope import is_due_only
 from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
-from orchestration.unchanged import Unchanged, unchanged
+from orchestration.unchanged import Unchanged, passed_by, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from quality.gate_state import GateState
@@ -58,6 +58,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
             fresh = {each.name for each in plan if each.fresh}
             known = [each for each in catalog.public() if each.name in fresh]
             yield from unchanged(context, map(published_key, known))
+            yield from _staying(context, catalog, fresh)
             _stop_if_any(said)
             return
         snapshot = publish.publish(settings(), plan, context.run_id)
@@ -79,6 +80,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
                     },
                 )
 
+        yield from _staying(context, catalog, fresh)
         _stop_if_any(said)
 
     return switch
@@ -93,6 +95,14 @@ def told_of(
         for key, each in leaking.items()
         if key not in states or not states[key].reason.startswith(DBT)
     }
+
+
+def _staying(
+    context: dg.AssetExecutionContext, catalog: Catalog, fresh: Set[str]
+) -> Iterator[Unchanged]:
+    """Tables that stay as they were: metrics that read others are asked all the same."""
+    staying = (each for each in catalog.public() if each.name not in fresh)
+    yield from passed_by(context, map(published_key, staying))
 
 
 def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable]) -> None:

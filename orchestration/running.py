@@ -126,6 +126,8 @@ def _run(
                     **({SELECTION: " ".join(selection)} if selection and name == BUILD else {}),
                     SCOPE: scope if name == BUILD or scope == "all" or jobs else "due",
                 }
+                if name == REPORT:
+                    told("… report: the platform's own log is loaded, built and checked")
                 told.holds = name == REPORT
                 said = ""
                 try:

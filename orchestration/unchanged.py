@@ -31,9 +31,18 @@ def unchanged(
 ) -> Iterator[Unchanged]:
     """What a step says of those of its assets that it leaves as they were."""
     wanted = list(keys)
-    forget_intentions(context.instance, context.run_id, wanted)
     for key in wanted:
         yield dg.AssetObservation(key, metadata=LOOKED_AT)
+    yield from passed_by(context, wanted)
+
+
+def passed_by(
+    context: dg.AssetExecutionContext, keys: Iterable[dg.AssetKey]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """As it was, and nothing else is said of it: what reads it decides for itself."""
+    wanted = list(keys)
+    forget_intentions(context.instance, context.run_id, wanted)
+    for key in wanted:
         yield dg.MaterializeResult(asset_key=key, metadata=QUIETLY)
 
 

@@ -144,11 +144,19 @@ def new_measure(
         for each in dataset.columns
         if each.data_type in ("varchar", "boolean") and each.name not in taken
         and not each.name.endswith(("_id", "_key")) and each.classification != PERSONAL
+        and _is_dimension(each.name)
     ]  # fmt: skip
     return NewMeasure(
         measure, agg, expr, dataset, along, "", entities,
         "" if has_primary else f"{dataset.name}_row", tuple(dimensions),
     )  # fmt: skip
+
+
+def _is_dimension(column: str) -> bool:
+    """MetricFlow keeps some words for itself, and takes no single letter for a name."""
+    from dbt_semantic_interfaces.validations.unique_valid_name import UniqueAndValidNameRule
+
+    return not UniqueAndValidNameRule.check_valid_name(column)
 
 
 def grain_of(column: str) -> str:

@@ -17,6 +17,9 @@ from warm import Warm
 
 from warehouse.settings import PROJECT_ROOT, Settings
 
+# The first line of a script that is given with -c and whose words are read: DuckDB takes a program
+# without a file for a person at a prompt, and draws a bar when a query takes two seconds.
+NO_PROMPT = "__file__ = 'a script'\n"
 # Written into sitecustomize.py of every process that the demo starts: notes each address that
 # anything tries to connect to or look up.
 WATCHER = """

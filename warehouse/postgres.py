@@ -197,12 +197,16 @@ def writing(
             yield
         finally:
             _lock_session.remove(session)
-            # Closing only asks the server to end the session: it holds the lock a moment longer.
-            with suppress(EngineError):
-                session.execute(f"select pg_advisory_unlock({lock(WRITER_LOCK)})")
+            let_go(session, WRITER_LOCK)
     finally:
         with suppress(Exception):
             session.close()
+
+
+def let_go(session: PostgresConnection, number: int) -> None:
+    """Closing only asks the server to end the session: it would hold the lock a moment longer."""
+    with suppress(EngineError):
+        session.execute(f"select pg_advisory_unlock({lock(number)})")
 
 
 def hold_until_exit(settings: Settings, purpose: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import vega_datasets
+from platform_under_test import NO_PROMPT
 
 from warehouse.settings import PROJECT_ROOT
 
@@ -54,7 +55,7 @@ class Copy:
 
     def many(self, commands: list[list[str]]) -> list[tuple[int, str]]:
         """Of each command the exit code, and what it said."""
-        lines = self("-c", MANY, json.dumps(commands)).splitlines()
+        lines = self("-c", NO_PROMPT + MANY, json.dumps(commands)).splitlines()
         return [tuple(json.loads(line)) for line in lines]
 
     def text(self, path: str) -> str:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import yaml
 from new_sources import Copy, copy_house
-from platform_under_test import Sluice
+from platform_under_test import NO_PROMPT, Sluice
 
 from catalog.catalog import Catalog, Column, Dataset
 from quality.proposing import ProposedCheck
@@ -131,7 +131,9 @@ def written(module_demo: Sluice) -> Written:
     folder = module_demo.folder
     house = copy_house(folder / "house", module_demo.environment, folder / "data")
     said = json.loads(
-        house("-c", ALL, json.dumps(COMMANDS), MODEL, json.dumps(WRONG)).splitlines()[-1]
+        house("-c", NO_PROMPT + ALL, json.dumps(COMMANDS), MODEL, json.dumps(WRONG)).splitlines()[
+            -1
+        ]
     )
     return Written(house, {name: tuple(said.pop(name)) for name in COMMANDS}, **said)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from both_targets import BOTH
 from dock import Dock, json_lines, looked_at, order
+from platform_under_test import NO_PROMPT
 
 from ingestion.load import LoadResult, load_source, set_aside
 from ingestion.quarantine import Sought, causes, waiting_rows
@@ -263,7 +264,7 @@ def peak_memory_of_a_load(dock: Dock) -> tuple[int, str]:
 
 
 def _loader(dock: Dock) -> str:
-    return LOADER.format(
+    return NO_PROMPT + LOADER.format(
         tests=str(Path(__file__).parent), root=str(PROJECT_ROOT), data=str(dock.settings.data_dir)
     )
 

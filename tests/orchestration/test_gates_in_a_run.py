@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import duckdb
-from platform_under_test import Sluice
+from platform_under_test import NO_PROMPT, Sluice
 
 from catalog.leaks import KeptBack
 from orchestration.progress import Told
@@ -79,8 +79,9 @@ def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snaps
     before = collected(own_demo)
     own_demo("simulate", "--defect", "implausible-amounts")
     stop = own_demo.folder / "stop"
+    pointer = str(own_demo.settings.published_path)
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(own_demo.settings.published_path), str(stop)],
+        [sys.executable, "-c", NO_PROMPT + READER, pointer, str(stop)],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -95,9 +96,11 @@ def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snaps
     # What is wrong is said once, what the platform did about itself in one line.
     assert run.stdout.count("shut: raw.billing.payments: average payment: ") == 1
     assert "blocking asset check" not in run.stdout and "load platform" not in run.stdout
-    assert run.stdout.count("✓ report: ") == 1
+    assert run.stdout.count("… report: ") == run.stdout.count("✓ report: ") == 1
     assert "raw.billing.payments" in shut(own_demo)
     assert collected(own_demo) == before
     assert "finance_revenue_monthly" in stale(own_demo)
-    # Unrelated branches went on.
+    # Unrelated branches went on, and metrics wait for what they read alone.
+    assert "✓ metrics: " in run.stdout
+    assert "wait for tables that stay as they were" in run.stdout
     assert "product_active_users_daily" not in stale(own_demo)

@@ -14,7 +14,7 @@ import duckdb
 import planted
 import pytest
 from dagster_up import Dagster, until, up
-from platform_under_test import Sluice
+from platform_under_test import NO_PROMPT, Sluice
 
 from orchestration.run_log import BY_HAND_TOOL, MODELS, TRIGGER
 from warehouse import platform_log
@@ -89,7 +89,7 @@ with dg.DagsterInstance.get() as instance:
 
 def test_the_schedule(untouched: Sluice) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TICK], cwd=PROJECT_ROOT, env=dict(untouched.environment),
+        [sys.executable, "-c", NO_PROMPT + TICK], cwd=PROJECT_ROOT, env=dict(untouched.environment),
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.split() == ["build", "False"], done.stderr[-2000:]
@@ -177,6 +177,10 @@ def test_a_hand_a_backfill_and_the_sensor_in_dagsters_pages(untouched: Sluice) -
         assert dagster.ended(after)["status"] == "SUCCESS"
         shown = dagster.shown(by_hand, backfilled, sensed, after)
         runs, plans = dagster.runs(), dagster.asset("curated", "dim_plans")
+        # A metric is as new as the tables that it reads, whatever became of others.
+        for metric, is_asked in (("pipeline_success_rate", True), ("collected_revenue", False)):
+            told = dagster.asset("metrics", metric)["assetMaterializations"]
+            assert (after in {each["runId"] for each in told}) == is_asked, metric
     # The sensor's run found that plans were not due: they are shown as they were built and judged.
     [built] = [each["runId"] for each in plans["assetMaterializations"]]
     assert sensed in {each["runId"] for each in plans["assetObservations"]}

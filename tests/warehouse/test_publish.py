@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from platform_under_test import NO_PROMPT
 from warehouse_shop import NAMES, SINCE, build, markers, plan
 
 from warehouse import differences, platform_log, snapshots, switching, workshop
@@ -164,6 +165,8 @@ while not stop.exists():
     connection.close()
     assert len(found) == 1 and rows == (200, 200), (found, rows)
     assert found[0][0] >= 0, "a row that no gate let through"
+    if not seen:
+        print("reading", flush=True)
     seen.add(found[0][0]); reads += 1
     time.sleep(0.06)
 print(json.dumps({"reads": reads, "seen": len(seen)}))
@@ -181,7 +184,7 @@ print(connection.execute(
 
 def python(script: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        [sys.executable, "-c", NO_PROMPT + script, *map(str, arguments)],
         cwd=PROJECT_ROOT,
         env={**os.environ, "PYTHONPATH": f"{PROJECT_ROOT}:{Path(__file__).parent}"},
         stdin=subprocess.PIPE,
@@ -205,8 +208,9 @@ def test_readers_in_other_processes_see_whole_snapshots_through_many_publishes(
     stop = tmp_path / "stop"
     readers = [python(READER, here.data_dir, stop) for _ in range(2)]
     slow = python(RAW_READER, here.published_path)
-    assert slow.stdout is not None
-    assert slow.stdout.readline().strip() == "0"
+    for each, first in ((slow, "0"), *((reader, "reading") for reader in readers)):
+        assert each.stdout is not None
+        assert each.stdout.readline().strip() == first
     try:
         connection = workshop.connect(here)
         for marker in range(1, count + 1):

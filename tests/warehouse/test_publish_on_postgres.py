@@ -114,8 +114,16 @@ def test_readers_under_load_never_see_a_mix(here: Settings) -> None:
     ]
     for thread in threads:
         thread.start()
+
+    def is_enough() -> bool:
+        looks = (statement_by_statement, in_one_transaction)
+        return all(sum(each.startswith(look.__name__) for each in seen) >= 10 for look in looks)
+
+    marker = 0
     try:
-        for marker in range(1, 25):
+        # On a machine that is busy with other things readers come to it less often.
+        while marker < 24 or (marker < 480 and not faults and not is_enough()):
+            marker += 1
             do(here, *(f"update marts.{name} set marker = {marker}" for name in NAMES))
             made = publish(here, plan(), "run")
             do(here, *(f"update marts.{name} set marker = -{marker}" for name in NAMES))
@@ -128,9 +136,8 @@ def test_readers_under_load_never_see_a_mix(here: Settings) -> None:
         for thread in threads:
             thread.join()
     assert not faults, faults
-    for look in (statement_by_statement, in_one_transaction):
-        assert sum(each.startswith(look.__name__) for each in seen) >= 10, seen
-    assert set(markers(here).values()) == {24}
+    assert is_enough(), seen
+    assert set(markers(here).values()) == {marker}
 
 
 def test_a_long_reader_stops_no_publish_and_no_publish_changes_what_it_reads(

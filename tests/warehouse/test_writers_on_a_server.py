@@ -20,6 +20,7 @@ from warehouse import postgres as server
 from warehouse import workshop
 from warehouse.errors import LockedError
 from warehouse.settings import PROJECT_ROOT, Settings
+from warehouse.snapshot_rows import books
 
 HOLD = """
 import sys, time
@@ -92,7 +93,13 @@ def test_a_writer_that_is_killed_leaves_no_lock_behind(
     assert workshop.is_writing(here) is None
 
 
-def test_the_lock_is_given_back_though_the_server_is_slow_to_end_the_session(
+LOCKS = (
+    "select count(*) from pg_locks where locktype = 'advisory' and database ="
+    " (select oid from pg_database where datname = current_database())"
+)
+
+
+def test_a_lock_is_given_back_though_the_server_is_slow_to_end_the_session(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[server.PostgresConnection] = []
@@ -101,6 +108,8 @@ def test_the_lock_is_given_back_though_the_server_is_slow_to_end_the_session(
             slow.setattr(server.PostgresConnection, "close", lambda session: ended.append(session))
             with workshop.writing(here, "run 5678"):
                 assert server.holder(onlooker)["purpose"].startswith("run 5678")
-        assert not server.holder(onlooker)
+                with books.exclusive(here):
+                    assert onlooker.execute(LOCKS).fetchone() == (2,)
+        assert onlooker.execute(LOCKS).fetchone() == (0,)
     for session in ended:
         session.close()

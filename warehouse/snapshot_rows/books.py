@@ -28,7 +28,7 @@ SCHEMA: Final = Schema("snapshots")
 VIEWS: Final = Schema("published")
 # As WRITER_LOCK: everybody only has to name the same one.
 PUBLISH_LOCK: Final = 0x51_01CF
-PATIENCE_SECONDS: Final = 2.0
+TRIES: Final = 40
 STATES: Final = (
     "table_name, state, shows_snapshot, shows_since, stale_since, reason, row_count, owner, tier,"
     " classification, description"
@@ -154,21 +154,27 @@ def alone(settings: Settings, purpose: str) -> Iterator[PostgresConnection]:
                 "Another process is publishing to this PostgreSQL.",
                 remedy="Let it finish, then try again; `sluice status` names the writer.",
             )
-        ensure(session)
-        yield session
+        try:
+            ensure(session)
+            yield session
+        finally:
+            postgres.let_go(session, PUBLISH_LOCK)
     finally:
         with suppress(Exception):
             session.close()
 
 
 def _is_locked_by(session: PostgresConnection) -> bool:
-    """A moment of patience: the server lets a lock go a little after its session has ended."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    """A moment of patience: the server lets a lock go a little after its session was killed.
+
+    Counted in tries: while a machine stands still, its server lets nothing go.
+    """
+    for _ in range(TRIES):
         [got] = session.execute(f"select pg_try_advisory_lock({lock(PUBLISH_LOCK)})").fetchone()
-        if got or time.monotonic() >= deadline:
-            return bool(got)
+        if got:
+            return True
         time.sleep(0.05)
+    return False
 
 
 @contextmanager

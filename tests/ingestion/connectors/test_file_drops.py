@@ -185,7 +185,7 @@ def test_a_file_is_taken_only_when_it_no_longer_grows(quay: Quay, folder: Path) 
     def grow() -> None:
         with (folder / "growing.csv").open("a", buffering=1) as stream:
             stream.write("ticket_id,subject,opened_on,cost\n")
-            while not stop.wait(0.02):
+            while not stop.wait(0.001):
                 stream.write("x,y,2026-03-01,1\n")
 
     writer = threading.Thread(target=grow)

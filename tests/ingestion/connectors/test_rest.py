@@ -35,7 +35,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def declare(quay: Quay, url: str, paginate: dict[str, Any], **source: Any) -> None:
     quay.declare(
         {
-            "kind": "rest", "url": url, "paginate": paginate, "timeout_seconds": 0.3,
+            "kind": "rest", "url": url, "paginate": paginate, "timeout_seconds": 2.0,
             "retries": PATIENT, **source,
         },
         *(
@@ -65,7 +65,7 @@ def newest(lines: list[str], entity: str) -> dict[str, str]:
     [
         ({"kind": "page", "limit": 40, "path": "pages"},
          Moods(error=5, busy=7, silent=61, torn=6, again=9, withdrawn=23, changes=2,
-               retry_after="0.01", silent_seconds=0.5)),
+               retry_after="0.01", silent_seconds=2.5)),
         ({"kind": "cursor", "limit": 40, "path": "next"},
          Moods(error=5, busy=8, torn=7, withdrawn=9, changes=3, retry_after="0.01")),
     ],

