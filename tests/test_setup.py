@@ -19,7 +19,7 @@ ASKED_FOR = {"demo", "test", "up", "lint", "clean"}
 
 def locked() -> dict[str, Version]:
     """Every entry of the lock, each with at least one hash."""
-    found = {}
+    found: dict[str, Version] = {}
     for entry in re.split(r"\n(?=\S)", (PROJECT_ROOT / "requirements.lock").read_text().strip()):
         name, version = re.match(r"([\w.-]+)(?:\[.*\])?==([^\s;]+)", entry).groups()  # type: ignore[union-attr]
         assert "--hash=sha256:" in entry, name
@@ -72,4 +72,5 @@ def test_the_targets_are_there_and_ci_runs_the_same_ones() -> None:
     assert {".ci/run", "make demo"} <= set(ran)
     for line in ran:
         first, *rest = line.split()
-        assert first in (".ci/run", ".venv/bin/sluice") or (first == "make" and {*rest} <= targets())
+        ours = first in (".ci/run", ".venv/bin/sluice")
+        assert ours or (first == "make" and {*rest} <= targets()), line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from catalog.catalog import load_catalog
 from warehouse import dbt
 from warehouse.settings import PROJECT_ROOT
 
+Manifest = Mapping[str, Any]
+Models = Mapping[str, dict[str, Any]]
 # Nothing is computed in these: a list of columns, a seed or a calendar under another name.
 WITHOUT_LOGIC = {"dim_exchange_rates", "dim_plans", "metrics_time_spine"}
 # A view shows the rows of the table that it reads: the key is tested there, once.
@@ -22,19 +25,18 @@ KEY_TESTS = {"unique", "unique_combination"}
 
 
 @pytest.fixture(scope="module")
-def manifest(demo: Demo) -> dict[str, Any]:
-    found: dict[str, Any] = load_catalog(demo.sluice.settings).manifest
-    return found
+def manifest(demo: Demo) -> Manifest:
+    return load_catalog(demo.sluice.settings).manifest
 
 
 @pytest.fixture(scope="module")
-def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def models(manifest: Manifest) -> Models:
     nodes = manifest["nodes"].values()
     return {each["name"]: each for each in nodes if each["resource_type"] == "model"}
 
 
 def test_every_model_and_column_is_described_and_has_an_owner_a_tier_and_a_classification(
-    models: dict[str, dict[str, Any]],
+    models: Models,
 ) -> None:
     for name, model in models.items():
         assert model["description"].startswith("One row per"), name
@@ -44,16 +46,14 @@ def test_every_model_and_column_is_described_and_has_an_owner_a_tier_and_a_class
             assert column["data_type"] and column["description"], f"{name}.{column['name']}"
 
 
-def test_what_is_public_keeps_a_contract(models: dict[str, dict[str, Any]]) -> None:
+def test_what_is_public_keeps_a_contract(models: Models) -> None:
     public = {name for name, each in models.items() if each["config"]["access"] == "public"}
     kept = {name for name, each in models.items() if each["config"]["contract"]["enforced"]}
     assert public and public <= kept, public - kept
     assert {name for name, each in models.items() if "marts" in each["tags"]} <= public
 
 
-def test_every_models_key_is_tested(
-    manifest: dict[str, Any], models: dict[str, dict[str, Any]]
-) -> None:
+def test_every_models_key_is_tested(manifest: Manifest, models: Models) -> None:
     tested = {
         each["attached_node"].rpartition(".")[2]
         for each in manifest["nodes"].values()
@@ -67,9 +67,7 @@ def test_every_models_key_is_tested(
         assert models[view]["config"]["materialized"] == "view"
 
 
-def test_every_model_that_has_logic_has_a_unit_test(
-    manifest: dict[str, Any], models: dict[str, dict[str, Any]]
-) -> None:
+def test_every_model_that_has_logic_has_a_unit_test(manifest: Manifest, models: Models) -> None:
     shown = {each["model"] for each in manifest["unit_tests"].values()}
     assert models.keys() - shown == WITHOUT_LOGIC
 
