@@ -20,15 +20,18 @@ from warehouse.settings import PROJECT_ROOT, Settings
 # The first line of a script that is given with -c and whose words are read: DuckDB takes a program
 # without a file for a person at a prompt, and draws a bar when a query takes two seconds.
 NO_PROMPT = "__file__ = 'a script'\n"
-# Written into sitecustomize.py of every process that the demo starts: notes each address that
-# anything tries to connect to or look up.
-WATCHER = """
+# Written into sitecustomize.py of every process that the demo starts: notes that it watches, and
+# each address that anything tries to connect to or look up.
+WATCHED = "watched"
+WATCHER = f"""
 import os, sys
+with open(os.environ["SLUICE_TEST_CONNECTIONS"], "a") as log:
+    log.write(f"{WATCHED} {{os.getpid()}}\\n")
 def _note(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
         address = arguments[0] if event.startswith("socket.get") else arguments[1]
         with open(os.environ["SLUICE_TEST_CONNECTIONS"], "a") as log:
-            log.write(f"{event} {address!r}\\n")
+            log.write(f"{{event}} {{address!r}}\\n")
 sys.addaudithook(_note)
 """
 

@@ -56,3 +56,20 @@ def test_every_macro_and_generic_test_is_documented() -> None:
     readme = (LIBRARY / "README.md").read_text()
     missing = {name for name in public_macros() | generic_tests() if f"`{name}" not in readme}
     assert not missing
+
+
+def test_every_macro_is_called_by_a_case() -> None:
+    """A macro that only our own models call would be tested by them alone."""
+    files = (LIBRARY / "integration_tests").rglob("*.sql")
+    cases = "\n".join(path.read_text() for path in files)
+    assert {name for name in public_macros() if not re.search(rf"\b{name}\(", cases)} == set()
+
+
+def test_what_engines_write_differently_has_a_body_for_each() -> None:
+    text = "\n".join(path.read_text() for path in MACROS.glob("*.sql"))
+    dispatched = set(re.findall(r"adapter\.dispatch\('(\w+)'", text))
+    bodies = set(re.findall(r"{%-?\s*macro (\w+__\w+)\(", text))
+    assert dispatched and {name for name in dispatched if f"default__{name}" not in bodies} == set()
+    for engine in ("postgres", "spark"):
+        own = {each.partition("__")[2] for each in bodies if each.startswith(engine)}
+        assert own and own <= dispatched, engine

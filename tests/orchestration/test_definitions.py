@@ -7,12 +7,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 from platform_under_test import Demo
 
 from catalog.catalog import BUILT_LAYERS, Catalog, load_catalog
 from ingestion.load import load_all, newest_landed, pending
 from orchestration.branches import branches, sources
-from orchestration.running import chosen_datasets
+from orchestration.running import chosen_datasets, prepare_dagster_home
 from orchestration.schedules import waiting
 from orchestration.specs import asset_key, published_key
 from quality.gate_state import GATED_LAYERS
@@ -113,6 +114,42 @@ def test_a_check_says_when_it_fails_and_of_what(
 
 def check(key: str, name: str) -> dg.AssetCheckKey:
     return dg.AssetCheckKey(dg.AssetKey(key.split(".")), name)
+
+
+def test_groups_read_like_the_design(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    groups = {graph.get(key).group_name or "" for key in graph.get_all_asset_keys()}
+    whole = {"landing", "raw", "seeds", "staging", "metrics", "published"}
+    assert groups >= whole
+    assert {each.partition("_")[0] for each in groups - whole} == {"curated", "marts"}
+
+
+def test_a_crash_is_tried_again_and_waits_longer_each_time(definitions: dg.Definitions) -> None:
+    jobs = definitions.get_repository_def().get_all_jobs()
+    steps = {each.name: each for job in jobs for each in job.graph.iterate_op_defs()}
+    assert len(steps) > 20
+    for name, step in steps.items():
+        policy = step.retry_policy
+        assert policy and policy.max_retries > 0, name
+        assert policy.backoff is dg.Backoff.EXPONENTIAL, name
+
+
+def test_a_second_run_queues(
+    definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster itself says so, of our jobs and of the home that we give it."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
+    prepare_dagster_home(settings().model_copy(update={"dagster_home": tmp_path}))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        queue = instance.get_concurrency_config().run_queue_config
+    assert queue is not None
+    for name in ("build", "report", "publish_open_tables"):
+        tags = definitions.resolve_job_def(name).tags
+        first, second = (dg.DagsterRun(job_name=name, tags=tags) for _ in range(2))
+        limits = queue.tag_concurrency_limits
+        assert not TagConcurrencyLimitsCounter(limits, []).is_blocked(first), name
+        assert TagConcurrencyLimitsCounter(limits, [first]).is_blocked(second), name
 
 
 def test_datasets_of_other_sources_are_built_in_other_steps(catalog: Catalog) -> None:
