@@ -11,6 +11,7 @@ from catalog.classification import Classification, Leak
 from catalog.lineage import READERS, load_lineage, remember, remembered, state_of
 from warehouse.errors import SluiceError
 from warehouse.settings import Settings
+from warehouse.words import some
 
 # By state of the project, why its columns cannot be followed.
 _unreadable: dict[str, SluiceError] = {}
@@ -136,10 +137,5 @@ def _grouped(leaks: Iterable[Leak]) -> Iterator[Problem]:
     for found in groups.values():
         first, others = found[0], [each.column for each in found[1:]]
         verb = "is" if len(others) == 1 else "are"
-        more = f" (so {verb} {_named(others)})" if others else ""
+        more = f" (so {verb} {some(others, NAMED)})" if others else ""
         yield Problem(first.dataset, f"{first.what}{more}.", first.remedy)
-
-
-def _named(columns: list[str]) -> str:
-    rest = len(columns) - NAMED
-    return ", ".join(columns[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

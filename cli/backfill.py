@@ -11,6 +11,7 @@ import click
 
 from cli.output import json_option, say, say_json, say_table
 from warehouse.settings import settings
+from warehouse.words import some
 
 if TYPE_CHECKING:
     from orchestration.backfill_plan import Plan, Standing
@@ -175,9 +176,8 @@ def _show(made: Plan, done: int = -1) -> None:
     )
     total = span(made.seconds) or "nobody knows yet: the log has no such load or build"
     say(f"Expected from the log: {total}, besides checks and tests.")
-    named = ", ".join(made.published[:6]) or "nothing"
-    more = f" and {len(made.published) - 6} more" if len(made.published) > 6 else ""
-    say(f"Published again at the end, as they are until then: {named}{more}.")
+    named = some(made.published, 6) or "nothing"
+    say(f"Published again at the end, as they are until then: {named}.")
 
 
 def _plain(made: Plan) -> dict[str, Any]:

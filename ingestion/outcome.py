@@ -32,6 +32,8 @@ class EntityLoad:
     repeated: int = 0
     # Columns that the contract does not have, or has under another name.
     drift: tuple[str, ...] = ()
+    # Files of no bytes: a quiet day, or an accident.
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class LoadResult:
     def files(self) -> int:
         return sum(entity.files for entity in self.entities.values())
 
+    @property
+    def empty(self) -> tuple[str, ...]:
+        return tuple(file for entity in self.entities.values() for file in entity.empty)
+
 
 @dataclass
 class Progress:
@@ -82,12 +88,14 @@ class Progress:
             old = self.entities.get(batch.entity, EntityLoad())
             loaded = batch.status != SKIPPED
             drift = dict.fromkeys((*old.drift, *batch.drift.added, *batch.drift.renamed))
+            is_empty = loaded and not batch.size
             self.entities[batch.entity] = EntityLoad(
                 old.files + loaded,
                 old.rows + batch.rows,
                 old.quarantined + batch.quarantined,
                 old.repeated + (not loaded),
                 tuple(drift),
+                (*old.empty, batch.file) if is_empty else old.empty,
             )
             self._report(batch, reported.setdefault(batch.entity, set()))
 

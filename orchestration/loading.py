@@ -21,8 +21,11 @@ from quality.evaluation import closed
 from warehouse import builds
 from warehouse.clock import last_day
 from warehouse.settings import settings
-from warehouse.words import counted
+from warehouse.words import counted, some
 from warehouse.workshop import connect
+
+NAMED = 3
+"""So many files are named of those that were empty."""
 
 
 def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefinition:
@@ -71,6 +74,12 @@ def load_step(catalog: Catalog, branch: Branch, watch: Watch) -> dg.AssetsDefini
         note = f", {result.quarantined:,} quarantined" if result.quarantined else ""
         came = f"{counted(result.files, 'file')}, {counted(result.rows, 'row')}"
         say(context, f"✓ load {source}: {came}{note}")
+        if result.empty:
+            say(
+                context,
+                f"    empty: {some(result.empty, NAMED)}; what should have been in it, have sent "
+                "again under a new name",
+            )
         if result.uncontracted:
             left = ", ".join(f"{source}/{each}" for each in result.uncontracted)
             say(context, f"    left alone, for no contract names it: {left}")

@@ -22,7 +22,7 @@ from warehouse import backfills, publish
 from warehouse.publish import PublicTable
 from warehouse.published_already import shows_already
 from warehouse.settings import settings
-from warehouse.words import counted
+from warehouse.words import counted, some
 from warehouse.workshop import connect
 
 STEP = "publish"
@@ -109,9 +109,8 @@ def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable])
     """What a run of a selection leaves behind."""
     names = [each.name for each in plan if each.reason.startswith(downstream.OUTRUN)]
     if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        named = ", ".join(names[:NAMED])
-        say(context, f"    {downstream.OUTRUN}: {named}{more}; `sluice run` builds what is due")
+        named = some(names, NAMED)
+        say(context, f"    {downstream.OUTRUN}: {named}; `sluice run` builds what is due")
 
 
 def _stop_if_any(leaking: Mapping[str, KeptBack]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from serving.incidents import Incident, span
 from serving.timeline import StaleTable
-from warehouse.words import counted
+from warehouse.words import counted, some
 
 Transition = Literal["opened", "acknowledged", "closed"]
 TRANSITIONS: tuple[Transition, ...] = ("opened", "acknowledged", "closed")
@@ -81,7 +81,7 @@ def _lines(
         if not stale:
             lines.append(("consumers", "read all of it fresh again"))
         else:
-            kept = _some([each.name for each in stale])
+            kept = some([each.name for each in stale], SHOWN_NAMES)
             lines.append(("consumers", f"still read as it was, because of another gate: {kept}"))
     elif stale:
         lines += [("consumers", each) for each in _kept(stale)]
@@ -118,9 +118,9 @@ def _kept(stale: Sequence[StaleTable]) -> list[str]:
         since = each.shows_since
         found.setdefault(f"{since:%Y-%m-%d %H:%M} UTC" if since else "", []).append(each.name)
     return [
-        f"read as it was at {since}: {_some(names)}"
+        f"read as it was at {since}: {some(names, SHOWN_NAMES)}"
         if since
-        else f"cannot read yet: {_some(names)}"
+        else f"cannot read yet: {some(names, SHOWN_NAMES)}"
         for since, names in found.items()
     ]
 
@@ -128,12 +128,7 @@ def _kept(stale: Sequence[StaleTable]) -> list[str]:
 def _counted(word: str, count: int, names: Sequence[str]) -> str:
     if not count:
         return f"no {word} below it"
-    return counted(count, word) + (f": {_some(names)}" if names else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    return counted(count, word) + (f": {some(names, SHOWN_NAMES)}" if names else "")
 
 
 def _bold(label: str) -> str:

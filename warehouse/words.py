@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 ALIKE = 0.6
 NEARLY = 0.9
@@ -12,6 +12,12 @@ NEARLY = 0.9
 def counted(count: int, word: str) -> str:
     """`1 file`, `1,204 files`."""
     return f"{count:,} {word if count == 1 else f'{word}s'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first of them, and how many there are besides."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1, *, least: float = ALIKE) -> list[str]:

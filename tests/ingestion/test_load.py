@@ -269,6 +269,12 @@ def test_an_empty_file_is_a_batch_without_rows(dock: Dock) -> None:
     dock.land("shop/visitors/2025-03-01/b.csv", b"visitor_id,visits\n")
     result = dock.load()
     assert (result.refused, result.files, result.rows) == ((), 4, 0)
+    # A header is an answer; no byte at all may be an accident.
+    assert sorted(result.empty) == [
+        "shop/orders/2025-03-01/a.jsonl",
+        "shop/stock/2025-03-01/a.parquet",
+        "shop/visitors/2025-03-01/a.csv",
+    ]
     assert dock.column("select row_count from raw_ledger.batches") == [0, 0, 0, 0]
     assert dock.load().files == 0
 

@@ -117,7 +117,7 @@ def up(sluice: Sluice) -> Iterator[Dagster]:
         # As a service manager does it: we are told, and Dagster has to end with us.
         process.terminate()
         try:
-            process.wait(timeout=PATIENCE)
+            process.wait(timeout=LOOKS * 0.5)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

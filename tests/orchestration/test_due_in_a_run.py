@@ -111,16 +111,19 @@ def test_one_file_and_a_lost_table_build_what_depends_on_them_and_no_more(
 ) -> None:
     before = built(company)
     land_a_lead(company)
+    empty = "crm/leads/2026-03-31/empty.csv"
+    (Path(company.settings.landing_url) / empty).write_bytes(b"")
     with closing(connect(company.settings)) as workshop:
         workshop.execute(f"drop table marts.{LOST}")
     planned = plan(here, "build", print)
     assert planned is not None
-    assert planned.found.build["raw.crm.leads"] == "1 file to be loaded"
+    assert planned.found.build["raw.crm.leads"] == "2 files to be loaded"
     # Both entities of the source, in a word.
-    assert f"(raw.crm: 1 file to be loaded; marts.{LOST}: marts.{LOST} does not" in str(planned)
+    assert f"(raw.crm: 2 files to be loaded; marts.{LOST}: marts.{LOST} does not" in str(planned)
     assert planned.found.build[f"marts.{LOST}"] == f"marts.{LOST} does not exist"
     run = company("run")
-    assert " datasets are due (" in run.output and "load crm: 1 file," in run.output
+    assert " datasets are due (" in run.output and "load crm: 2 files," in run.output
+    assert f"    empty: {empty}; " in run.output
     assert "load billing" not in run.output
     company_s = {key for key in built(company)[len(before) :] if not here[key].is_about_platform}
     below = {key for key in here.descendants("raw.crm.leads") if here[key].layer != "raw"}
