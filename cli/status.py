@@ -13,7 +13,7 @@ from cli.output import json_option, say, say_json, say_table
 from warehouse.clock import as_of
 from warehouse.errors import LockedError, ProjectError, SluiceError
 from warehouse.settings import settings
-from warehouse.words import counted
+from warehouse.words import counted, some
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog
@@ -44,7 +44,9 @@ def status(as_json: bool) -> None:
         "quarantine": _quarantine(),
         "let_go": _let_go(),
         "writer": _writer(),
-        "connectors": [] if fault else _connectors(),
+        # Not asked, where the project cannot be read.
+        "connectors": None if fault else _connectors(),
+        "project": fault.what if fault else None,
     }
     if as_json:
         say_json({**found, "incidents": vars(found["incidents"])})
@@ -199,8 +201,7 @@ def shortly(reason: str, shut: Collection[str], opened: Collection[str]) -> str:
 def _gates_named(keys: Sequence[str]) -> str:
     if len(keys) == 1:
         return f"gate {keys[0]} is"
-    more = len(keys) - NAMED
-    named = f"{', '.join(keys[:NAMED])} and {more} more" if more > 0 else " and ".join(keys)
+    named = " and ".join(keys) if len(keys) == NAMED else some(keys, NAMED)
     return f"gates {named} are"
 
 

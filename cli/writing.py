@@ -12,7 +12,7 @@ import click
 from cli.output import say
 from warehouse.errors import SluiceError
 from warehouse.settings import PROJECT_ROOT
-from warehouse.words import counted
+from warehouse.words import counted, sentence
 
 Texts = Mapping[PurePosixPath, str]
 """By a file's place in the repository, what is to stand in it."""
@@ -85,7 +85,7 @@ def write(texts: Texts, prove: Callable[[], None] | None = None, root: Path = PR
     except SluiceError as error:
         _restore(before)
         raise SluiceError(
-            f"{error.what.rstrip('.')}. Nothing was kept.",
+            f"{sentence(error.what)} Nothing was kept.",
             remedy="Say it otherwise, and run it again.",
         ) from error
     except BaseException:

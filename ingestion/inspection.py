@@ -97,6 +97,10 @@ def passing_by(path: str, reason: str) -> str:
     return f"sluice set-aside {shlex.quote(path)} --because {shlex.quote(because)}"
 
 
+def is_made_alike(digest: str, other: str) -> bool:
+    return digest.startswith(_XXH3) == other.startswith(_XXH3)
+
+
 def content_hash(landing: Landing, file: LandedFile, like: str = _XXH3) -> str:
     """What tells this content from another; `like`: made in the same way as this hash was."""
     is_old = not like.startswith(_XXH3)

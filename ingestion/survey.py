@@ -11,7 +11,14 @@ from typing import Final
 from ingestion.aside import files_aside
 from ingestion.contracts import Contract, read_contracts
 from ingestion.healing import has_other_contract
-from ingestion.inspection import Inspected, Refusal, content_hash, inspect, passing_by
+from ingestion.inspection import (
+    Inspected,
+    Refusal,
+    content_hash,
+    inspect,
+    is_made_alike,
+    passing_by,
+)
 from ingestion.landing import LandedFile, Landing
 from ingestion.ledger import LOADED, SCHEMA, WITHDRAWN, Known, known_files, set_aside_files
 from warehouse.connection import Connection
@@ -20,6 +27,7 @@ from warehouse.settings import Settings
 from warehouse.words import counted
 
 _AT_A_SERVER: Final = 8
+_PLAIN: Final = (".jsonl", ".csv")
 _LARGE: Final = 4 * 1024 * 1024
 
 
@@ -182,8 +190,8 @@ def _workers(landing: Landing, files: Sequence[LandedFile]) -> int:
     """Whoever waits for a server, or hashes for long, leaves Python to the others meanwhile."""
     if not landing.is_local:
         return _AT_A_SERVER
-    are_large = sum(file.size for file in files) > len(files) * _LARGE
-    return (os.cpu_count() or 1) if are_large else 1
+    takes_long = any(file.size > _LARGE or not file.name.endswith(_PLAIN) for file in files)
+    return (os.cpu_count() or 1) if takes_long else 1
 
 
 def _loading_order(file: LandedFile, known: Mapping[str, Known]) -> tuple[float, str, str]:
@@ -224,12 +232,19 @@ def _judge(
     first, its_digest = names.setdefault((file.entity, file.name), (file.path, digest))
     if first == file.path:
         found.files.append(result)
-    elif digest != its_digest != content_hash(landing, file, its_digest):
+    elif not _is_same(landing, result, its_digest):
         found.refused.append(_namesake(file, first))
     elif first in gone:
         found.refused.append(_withdrawn(file, first))
     else:
         found.repeated.append(replace(result, content_hash=its_digest))
+
+
+def _is_same(landing: Landing, result: Inspected, its_digest: str) -> bool:
+    digest = result.content_hash
+    if digest == its_digest or is_made_alike(digest, its_digest):
+        return digest == its_digest
+    return content_hash(landing, result.file, its_digest) == its_digest
 
 
 def _namesake(file: LandedFile, earlier: str) -> Refusal:

@@ -59,10 +59,10 @@ class Plan:
         first = [f"{_named(keys)}: {why}" for (_, why), keys in causes]
         due = sum(map(len, groups.values()))
         rest = due - sum(len(keys) for _, keys in causes)
-        more = f"; {rest} more" if rest else ""
+        told = "; ".join([*first, *([f"{rest} more"] if rest else [])])
         follow = len(self.candidates) - due
         beside = f"; {follow} that read them may follow" if follow else ""
-        return f"{due} of {total} are due ({'; '.join(first)}{more}){beside}"
+        return f"{due} of {total} are due ({told}){beside}"
 
     def _by_reason(self) -> Mapping[tuple[str, str], Sequence[str]]:
         """What a source has landed is loaded for all of its entities: that is one reason."""

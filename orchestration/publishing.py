@@ -14,7 +14,7 @@ from orchestration.retrying import told
 from orchestration.scope import is_due_only
 from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
-from orchestration.unchanged import Unchanged, passed_by, unchanged
+from orchestration.unchanged import QUIETLY, Unchanged, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from quality.gate_state import GateState
@@ -27,7 +27,6 @@ from warehouse.workshop import connect
 
 STEP = "publish"
 NAMED = 4
-DBT = "dbt: "
 """So begins why a gate is shut whose model was not built."""
 
 
@@ -58,7 +57,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
             fresh = {each.name for each in plan if each.fresh}
             known = [each for each in catalog.public() if each.name in fresh]
             yield from unchanged(context, map(published_key, known))
-            yield from _staying(context, catalog, fresh)
+            yield from _staying(catalog, fresh)
             _stop_if_any(said)
             return
         snapshot = publish.publish(settings(), plan, context.run_id)
@@ -80,7 +79,7 @@ def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
                     },
                 )
 
-        yield from _staying(context, catalog, fresh)
+        yield from _staying(catalog, fresh)
         _stop_if_any(said)
 
     return switch
@@ -93,16 +92,17 @@ def told_of(
     return {
         key: each
         for key, each in leaking.items()
-        if key not in states or not states[key].reason.startswith(DBT)
+        if key not in states
+        or not states[key].reason.startswith(f"dbt: {key.rpartition('.')[2]} error:")
     }
 
 
-def _staying(
-    context: dg.AssetExecutionContext, catalog: Catalog, fresh: Set[str]
-) -> Iterator[Unchanged]:
+def _staying(catalog: Catalog, fresh: Set[str]) -> Iterator[Unchanged]:
     """Tables that stay as they were: metrics that read others are asked all the same."""
-    staying = (each for each in catalog.public() if each.name not in fresh)
-    yield from passed_by(context, map(published_key, staying))
+    for each in catalog.public():
+        if each.name not in fresh:
+            # What it was meant to become it has not: in the pages that stays to be seen (0058).
+            yield dg.MaterializeResult(asset_key=published_key(each), metadata=QUIETLY)
 
 
 def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable]) -> None:

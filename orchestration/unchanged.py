@@ -15,7 +15,7 @@ import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 LOOKED_AT: Final[Mapping[str, bool]] = {"sluice/unchanged": True}
 # Dagster's word for an output that is an asset's, and no event of its own.
@@ -64,12 +64,19 @@ def forget_intentions(
         .order_by(event.id.desc())
         .limit(1)
     )
+    earlier = SqlEventLogStorageTable.alias().c
+    last_built = (
+        select(func.coalesce(func.max(earlier.id), 0))
+        .where(earlier.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value)
+        .where(earlier.asset_key == event.asset_key)
+    )
     others = (
         select(event.run_id)
         .distinct()
         .where(event.dagster_event_type == INTENDED)
         .where(event.asset_key.in_(names))
         .where(event.run_id != run_id)
+        .where(event.id > last_built.scalar_subquery())
     )
     with storage.index_connection() as connection:
         runs = [row[0] for row in connection.execute(others)]

@@ -9,6 +9,7 @@ from catalog.catalog import Catalog, Dataset
 from quality.check_file import CHECKS_DIR, CheckFile, CheckFileError, DeclaredCheck, shown
 from quality.reading import read
 from quality.strict_yaml import nearest
+from warehouse.words import sentence
 
 __all__ = [
     "CHECKS_DIR",
@@ -61,9 +62,8 @@ def problems(catalog: Catalog, folder: Path = CHECKS_DIR) -> list[CheckFileError
         if path not in expected:
             names = {str(each.relative_to(folder)): each for each in expected}
             near = nearest(str(path.relative_to(folder)), names)
-            what = f"{shown(path)} belongs to no dataset{near}"
-            stop = "" if what.endswith("?") else "."
-            found.append(CheckFileError(f"{what}{stop}", remedy="Rename it."))
+            what = sentence(f"{shown(path)} belongs to no dataset{near}")
+            found.append(CheckFileError(what, remedy="Rename it."))
     return found
 
 

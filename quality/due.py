@@ -89,7 +89,7 @@ def due(catalog: Catalog, facts: Facts, keys: Iterable[str]) -> Due:
             if above:
                 build[key] = f"it reads {above[0]}{FOLLOWS}"
             elif beside:
-                build[key] = f"it is loaded with {beside[0]}"
+                build[key] = f"it is loaded with {beside[0]}{FOLLOWS}"
     judge = {
         key: why
         for key in wanted

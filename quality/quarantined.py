@@ -29,7 +29,7 @@ _DAY = r"[12]\d{3}-\d\d-\d\d"
 _SHAPES: Final = {
     "bigint": re.compile(r"[+-]?\d+"),
     "integer": re.compile(r"[+-]?\d+"),
-    "decimal": re.compile(r"[+-]?\d*\.?\d+"),
+    "decimal": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"),
     "boolean": re.compile(r"true|false|[tf01]", re.IGNORECASE),
     "date": re.compile(_DAY),
     "timestamptz": re.compile(_DAY + r"([T ]\d\d(:\d\d){0,2}(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)?)?"),

@@ -96,10 +96,8 @@ class StrictYaml:
     def error(self, node: yaml.Node | None, what: str) -> CheckFileError:
         line = f":{node.start_mark.line + 1}" if node is not None else ""
         joint = " " if node is None else ": "
-        stop = "" if what.endswith("?") else "."
         return CheckFileError(
-            f"{shown(self.path)}{line}{joint}{what}{stop}",
-            remedy=self.REMEDY,
+            words.sentence(f"{shown(self.path)}{line}{joint}{what}"), remedy=self.REMEDY
         )
 
 

@@ -71,6 +71,8 @@ def ensure_manifest(settings: Settings) -> Path:
     now = fingerprint()
     if _is_parsed(settings, now):
         return settings.manifest_path
+    # A parse that is refused, or broken off, may leave a manifest of what is refused.
+    mark.unlink(missing_ok=True)
     outcome = _invoke(settings, ["parse"], manifest=None, on_event=None)
     if not outcome.success:
         raise _unreadable(settings, "parsed", outcome.error)

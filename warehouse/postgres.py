@@ -1,8 +1,8 @@
 """PostgreSQL as a warehouse: one server that a team shares.
 
 `connect` gives what every room uses; `raw` is psycopg's own connection, for COPY. The writer's
-lock is an advisory lock of a session of its own: the server lets it go when that session ends,
-however it ends.
+lock is an advisory lock of a session of its own: we let it go before we close that, and if we do
+not come to it, the server does when the session ends, however it ends.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _KEEPALIVE: Final[dict[str, Any]] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "connect_timeout": 15,
+    # What was sent and is not confirmed, too; in milliseconds.
+    "tcp_user_timeout": 60_000,
 }
 
 

@@ -14,6 +14,11 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word if count == 1 else f'{word}s'}"
 
 
+def sentence(text: str) -> str:
+    """A question ends in its own mark."""
+    return text if text.endswith(("?", ".")) else f"{text}."
+
+
 def some(names: Sequence[str], most: int) -> str:
     """The first of them, and how many there are besides."""
     rest = len(names) - most

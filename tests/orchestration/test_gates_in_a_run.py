@@ -65,12 +65,15 @@ def test_lines_that_are_held_back_are_told_if_one_of_them_is_wrong() -> None:
 
 
 def test_a_model_that_dbt_cannot_run_is_not_said_to_be_called_too_little() -> None:
-    leaking = {key: KeptBack(f"{key} is public", {}) for key in ("marts.a", "marts.b", "marts.c")}
+    keys = ("marts.a", "marts.b", "marts.c", "marts.d")
+    leaking = {key: KeptBack(f"{key} is public", {}) for key in keys}
     states = {
         "marts.a": GateState("marts.a", "closed", reason="dbt: a error: syntax error"),
         "marts.b": GateState("marts.b", "closed", reason="its classification: b is public"),
+        # It was built, so its columns can be followed, whatever a test says of its rows.
+        "marts.d": GateState("marts.d", "closed", reason="dbt: unique_d_id fail: 3 rows"),
     }
-    assert list(told_of(leaking, states)) == ["marts.b", "marts.c"]
+    assert list(told_of(leaking, states)) == ["marts.b", "marts.c", "marts.d"]
 
 
 def test_implausible_amounts_close_the_gate_and_readers_keep_the_last_good_snapshot(

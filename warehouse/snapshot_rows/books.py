@@ -146,7 +146,7 @@ class Shape:
 
 @contextmanager
 def alone(settings: Settings, purpose: str) -> Iterator[PostgresConnection]:
-    """A session that is the only one to change what is published: its lock ends with it."""
+    """A session that is the only one to change what is published: its lock ends before it."""
     session = postgres.connect(settings, purpose=f"sluice {purpose}")
     try:
         if not _is_locked_by(session):
