@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.bench import Bench, net
@@ -20,10 +21,16 @@ def loading(bench: Bench) -> None:
     # The first call parses the project, which both need.
     python(long, "-m", "benchmarks.ours", "imports")
     idle = python(long, "-m", "benchmarks.ours", "imports")
-    ours = python(long, "-m", "benchmarks.ours", "load")
     other = folder / "load.duckdb"
     plain_idle = python(long, "-m", "benchmarks.straight", "nothing", str(long), str(other))
-    plain = python(long, "-m", "benchmarks.straight", "load", str(long), str(other))
+    rounds = []
+    for _ in range(ROUNDS):
+        other.unlink(missing_ok=True)
+        shutil.rmtree(long / "warehouse", ignore_errors=True)
+        ours = python(long, "-m", "benchmarks.ours", "load")
+        plain = python(long, "-m", "benchmarks.straight", "load", str(long), str(other))
+        rounds.append((ours, plain))
+    ours, plain = (least(each) for each in zip(*rounds, strict=True))
     other.unlink()
     shutil.rmtree(long)
     figures.tell("load: CPU", net(ours, idle), "s")
@@ -43,10 +50,8 @@ def building(bench: Bench) -> None:
     python(long, "-m", "benchmarks.ours", "compile")
     start = python(long, "-m", "benchmarks.ours", "nothing")
 
-    straight = straight_build(folder, long)
-    with_dbt = fresh(folder, long)
-    built = python(with_dbt, "-m", "benchmarks.ours", "build")
-    shutil.rmtree(with_dbt)
+    rounds = [(straight_build(folder, long), _with_dbt(folder, long)) for _ in range(ROUNDS)]
+    straight, built = (least(each) for each in zip(*rounds, strict=True))
     figures.tell("dbt's fixed start, CPU", start.cpu_seconds, "s")
     figures.tell("full build: CPU of the SQL alone", straight.cpu_seconds, "s")
     figures.tell("full build: dbt less its start ÷ raw DuckDB (CPU)",
@@ -57,6 +62,17 @@ def building(bench: Bench) -> None:
     figures.tell("full build: peak memory of raw DuckDB", straight.peak_megabytes, "MB")
 
     through_dagster(bench)
+
+
+def _with_dbt(folder: Path, long: Path) -> Used:
+    where = fresh(folder, long)
+    used = python(where, "-m", "benchmarks.ours", "build")
+    shutil.rmtree(where)
+    return used
+
+
+def least(rounds: Iterable[Used]) -> Used:
+    return min(rounds, key=lambda used: used.cpu_seconds)
 
 
 def through_dagster(bench: Bench) -> None:
