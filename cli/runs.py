@@ -82,11 +82,15 @@ def replay(source: str | None, quarantine: bool, as_json: bool) -> None:
 
     Landing keeps every byte, so a replay needs nothing from the source and gives the same rows.
     """
+    from ingestion.contracts import contracts_of
     from ingestion.replay import replay_quarantine, replay_source
     from warehouse.workshop import connect, writing
 
     if source is None and not quarantine:
         raise click.UsageError("Name a source, or say --quarantine.")
+    if source is not None:
+        # Nobody should wait for the writer to be told of a slip of the pen.
+        contracts_of(settings(), source)
     with (
         writing(settings(), "sluice replay", waiting=say),
         closing(connect(settings())) as connection,
