@@ -88,7 +88,7 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
                 json_keys(object) as keys
             from objects
         ),
-        lines_table as (
+        counted as (
             -- As many keys as values that were found: none of them is unknown.
             select *, len(keys) - ({" + ".join(found)}) as stranger_count from fields
         ),
@@ -96,7 +96,7 @@ def _texts(contract: Contract, scope: Scope, strangers: Sequence[str]) -> str:
             select *, case when stranger_count > 0 then case {its_name} else
                     list_filter(keys, lambda name: not list_contains({names(wanted)}, name))
                 end end as unknown
-            from lines_table
+            from counted
         )
         select batch_id, file, row_number, line as content,
             case when structure > 0 then structure when not is_json then {NOT_JSON}

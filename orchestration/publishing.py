@@ -14,7 +14,7 @@ from orchestration.retrying import told
 from orchestration.scope import is_due_only
 from orchestration.specs import published_key, published_spec
 from orchestration.telling import tell_people
-from orchestration.unchanged import QUIETLY, Unchanged, unchanged
+from orchestration.unchanged import Unchanged, quietly, unchanged
 from orchestration.writer import RETRIES, WRITER
 from quality import downstream, gate
 from quality.gate_state import GateState
@@ -27,7 +27,6 @@ from warehouse.workshop import connect
 
 STEP = "publish"
 NAMED = 4
-"""So begins why a gate is shut whose model was not built."""
 
 
 def publish_step(catalog: Catalog) -> dg.AssetsDefinition:
@@ -99,10 +98,8 @@ def told_of(
 
 def _staying(catalog: Catalog, fresh: Set[str]) -> Iterator[Unchanged]:
     """Tables that stay as they were: metrics that read others are asked all the same."""
-    for each in catalog.public():
-        if each.name not in fresh:
-            # What it was meant to become it has not: in the pages that stays to be seen (0058).
-            yield dg.MaterializeResult(asset_key=published_key(each), metadata=QUIETLY)
+    # What they were meant to become they have not: in the pages that stays to be seen (0058).
+    return quietly(published_key(each) for each in catalog.public() if each.name not in fresh)
 
 
 def _tell_outrun(context: dg.AssetExecutionContext, plan: Sequence[PublicTable]) -> None:

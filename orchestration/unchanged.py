@@ -33,16 +33,13 @@ def unchanged(
     wanted = list(keys)
     for key in wanted:
         yield dg.AssetObservation(key, metadata=LOOKED_AT)
-    yield from passed_by(context, wanted)
-
-
-def passed_by(
-    context: dg.AssetExecutionContext, keys: Iterable[dg.AssetKey]
-) -> Iterator[dg.MaterializeResult[None]]:
-    """As it was, and nothing else is said of it: what reads it decides for itself."""
-    wanted = list(keys)
     forget_intentions(context.instance, context.run_id, wanted)
-    for key in wanted:
+    yield from quietly(wanted)
+
+
+def quietly(keys: Iterable[dg.AssetKey]) -> Iterator[dg.MaterializeResult[None]]:
+    """Nothing is said of it but that it is there: what reads it decides for itself."""
+    for key in keys:
         yield dg.MaterializeResult(asset_key=key, metadata=QUIETLY)
 
 

@@ -12,7 +12,7 @@ from warehouse.engine_words import engine_lines, placed
 from warehouse.settings import Settings
 from warehouse.words import counted, did_you_mean
 
-GOOD = ("success", "pass", "skipped", "no-op")
+WITHOUT_COMPLAINT = ("success", "pass", "skipped", "no-op")
 TEST = "test_"
 """So begins the name of each macro that is a kind of test."""
 _FILE = re.compile(r"(?<![\w./-])(?:\.\./)*[\w-]+(?:/[\w.-]+)*\.(?:sql|ya?ml|csv|md|py)\b")
@@ -52,7 +52,7 @@ def told(settings: Settings, node: Any, status: str, message: str) -> str:
             (own, node.raw_code or ""),
             (os.path.relpath(compiled, settings.own_dir.parent), node.compiled_code or ""),
         )
-    if status in GOOD or own in said:
+    if status in WITHOUT_COMPLAINT or own in said:
         return said
     return f"{said}\nin {own}{_at_column(getattr(node, 'column_name', None))}"
 
